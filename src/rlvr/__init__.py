@@ -1,0 +1,27 @@
+"""Recorder and debugger for GRPO training of language models that use tools over many turns.
+
+    import rlvr
+    run = rlvr.open_run("outputs/demo")
+    for trajectory in run.trajectories(mode="train", step=3):
+        print(trajectory.id, trajectory.reward)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rlvr.recorder import Recorder as Recorder
+    from rlvr.runs import open_run as open_run
+
+__version__ = "0.1.0"
+__all__ = ["Recorder", "__version__", "open_run"]
+
+_LAZY = {"Recorder": "rlvr.recorder", "open_run": "rlvr.runs"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load public names on first use, so that `import rlvr` stays instant."""
+    import importlib
+
+    if name not in _LAZY:
+        raise AttributeError(f"module 'rlvr' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,0 +1,83 @@
+"""Every error that rlvr raises on purpose.
+
+    RlvrError
+    ├── ConfigurationError (ValueError)       an option, dataset spec or combination that can't work
+    ├── MissingDependency (ImportError)       an extra that is not installed
+    ├── StoreError (OSError)                  a store that can't be opened, read or written
+    │   ├── RunNotFound                       no recorded run at the path
+    │   ├── NewerFormat                       written by a newer rlvr than this one
+    │   └── DamagedFile                       a file that is torn or not ours
+    ├── RecordNotFound (KeyError)             no trajectory of that id
+    ├── UndecodableText (ValueError)          stored JSON that does not decode
+    ├── InferenceError (RuntimeError)         the sampler failed or does not answer
+    ├── GenerationFailed (RuntimeError)       a rollout of a batch raised; the original is `__cause__`
+    └── UnsupportedLibrary (RuntimeError)     a library whose internals are not the ones we know
+
+A message says what was wrong, where, and what to do.
+"""
+
+__all__ = [
+    "ConfigurationError",
+    "DamagedFile",
+    "GenerationFailed",
+    "InferenceError",
+    "MissingDependency",
+    "NewerFormat",
+    "RecordNotFound",
+    "RlvrError",
+    "RunNotFound",
+    "StoreError",
+    "UndecodableText",
+    "UnsupportedLibrary",
+]
+
+
+class RlvrError(Exception):
+    """Base of every error that rlvr raises on purpose."""
+
+
+class ConfigurationError(RlvrError, ValueError):
+    """An option, a dataset spec or a combination that can't work."""
+
+
+class MissingDependency(RlvrError, ImportError):
+    """A feature needs an extra that is not installed."""
+
+
+class StoreError(RlvrError, OSError):
+    """A store can't be opened, read or written."""
+
+
+class RunNotFound(StoreError):
+    """There is no recorded run at the path."""
+
+
+class NewerFormat(StoreError):
+    """The run was written by a newer rlvr than this one."""
+
+
+class DamagedFile(StoreError):
+    """A file of a run is torn, or not one of ours."""
+
+
+class RecordNotFound(RlvrError, KeyError):
+    """There is no trajectory of that id."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class UndecodableText(RlvrError, ValueError):
+    """Stored JSON does not decode."""
+
+
+class InferenceError(RlvrError, RuntimeError):
+    """The sampler failed, or does not answer."""
+
+
+class GenerationFailed(RlvrError, RuntimeError):
+    """A rollout of a batch raised. The original exception is `__cause__`."""
+
+
+class UnsupportedLibrary(RlvrError, RuntimeError):
+    """A library's internals are not the ones that rlvr knows how to record."""

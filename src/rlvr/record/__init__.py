@@ -1,0 +1,43 @@
+"""The record: what is known of one trajectory, of one run, and of one attempt at it.
+
+Every type is frozen. A `Trajectory` is written once; what is learnt later is an `Annotation`.
+Absent is None and NaN stays NaN: neither ever becomes 0.
+"""
+
+from rlvr.record.messages import Blob, ContentPart, Message, ToolCall, ToolResult
+from rlvr.record.run import Annotation, Attempt, MetricRow, RunInfo
+from rlvr.record.tokens import Span, TokenDetails, TokenEvidence, TrainingSequence
+from rlvr.record.trajectory import (
+    Component,
+    Cost,
+    Json,
+    Mode,
+    RolloutError,
+    ScoreStatus,
+    Trajectory,
+    Turn,
+)
+
+__all__ = [
+    "Annotation",
+    "Attempt",
+    "Blob",
+    "Component",
+    "ContentPart",
+    "Cost",
+    "Json",
+    "Message",
+    "MetricRow",
+    "Mode",
+    "RolloutError",
+    "RunInfo",
+    "ScoreStatus",
+    "Span",
+    "TokenDetails",
+    "TokenEvidence",
+    "ToolCall",
+    "ToolResult",
+    "TrainingSequence",
+    "Trajectory",
+    "Turn",
+]

@@ -1,0 +1,80 @@
+"""What is known of a run as a whole, of one attempt at it, and what is learnt later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rlvr.record.trajectory import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What a comparison of two runs needs. Written once by rank 0 before the first batch.
+
+    `repairs` maps each repair's name to whether it is on. `components` maps each reward
+    component to its weight. `command` has its secrets masked.
+    """
+
+    run: str
+    created_at: float
+    name: str | None = None
+    trainer: str | None = None
+    model: str | None = None
+    model_parameters: int | None = None
+    chat_template: str | None = None
+    tools: tuple[Mapping[str, Json], ...] = ()
+    system_prompt: str | None = None
+    sampling: Mapping[str, Json] = field(default_factory=dict)
+    limits: Mapping[str, Json] = field(default_factory=dict)
+    dataset: str | None = None
+    components: Mapping[str, float] = field(default_factory=dict)
+    num_generations: int | None = None
+    scale_rewards: bool | None = None
+    config: Mapping[str, Json] = field(default_factory=dict)
+    repairs: Mapping[str, bool] = field(default_factory=dict)
+    inference: str | None = None
+    world_size: int = 1
+    packages: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    command: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    format_version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One start of the process group. `first_step` is the step that it resumed from."""
+
+    attempt: int
+    started_at: float
+    first_step: int
+    world_size: int = 1
+    command: str | None = None
+    changed: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """Later knowledge of one trajectory.
+
+    The newest (`written_at`) of each (id, kind, source, update) wins. `update` is the optimizer
+    update it belongs to, None where it belongs to none.
+    """
+
+    id: str
+    kind: str
+    source: str
+    payload: Mapping[str, Json]
+    update: int | None = None
+    written_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """What the trainer logged at one step."""
+
+    step: int
+    attempt: int
+    mode: str
+    values: Mapping[str, float]
+    logged_at: float

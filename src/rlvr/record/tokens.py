@@ -1,0 +1,75 @@
+"""What was trained: cheap evidence for every trajectory, and token details when asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenEvidence:
+    """Evidence on the tokens of one trajectory that is recorded always. Logprobs are in nats.
+
+    `gap_*` is |trainer logprob - sampler logprob| over the sampled tokens that were trained;
+    `gap_mean_by_turn` and `gap_tokens_by_turn` split it by assistant turn (NaN and 0 where a turn
+    has none). `attended_share` is the share of the non-padding tokens that attention could see.
+    `sequences` counts the training sequences; more than one means that the server re-tokenised
+    the history. `ids_match` says that the trained ids are exactly the served and sampled ones.
+    """
+
+    served_prompt_tokens: int | None = None
+    trained_prompt_tokens: int | None = None
+    sampled_tokens: int | None = None
+    trained_tokens: int | None = None
+    sampled_untrained_tokens: int | None = None
+    trained_unsampled_tokens: int | None = None
+    sequence_tokens: int | None = None
+    attended_share: float | None = None
+    sequences: int | None = None
+    ids_match: bool | None = None
+    truncated: bool | None = None
+    gap_mean: float | None = None
+    gap_p99: float | None = None
+    gap_beyond_1nat: float | None = None
+    gap_mean_by_turn: tuple[float, ...] | None = None
+    gap_tokens_by_turn: tuple[int, ...] | None = None
+    entropy_mean: float | None = None
+    clipped_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Tokens `start` to `stop` (exclusive) of a sequence that one turn and role wrote.
+
+    `role` is "prompt", "assistant" or "environment"; `turn` is the assistant turn, from 0, that
+    the tokens belong to or follow (-1 for the prompt).
+    """
+
+    start: int
+    stop: int
+    turn: int
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSequence:
+    """One sequence that the trainer ran forward and backward. All lengths are that of `ids`.
+
+    `attended` is the attention mask that was really used. Logprobs and entropies are in nats and
+    aligned with the token they belong to; NaN where there is none (the first token, tokens that
+    nobody sampled).
+    """
+
+    ids: Sequence[int]
+    loss_mask: Sequence[int]
+    attended: Sequence[int]
+    spans: tuple[Span, ...]
+    sampler_logprobs: Sequence[float] | None = None
+    trainer_logprobs: Sequence[float] | None = None
+    reference_logprobs: Sequence[float] | None = None
+    entropy: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenDetails:
+    """All training sequences of one trajectory."""
+
+    sequences: tuple[TrainingSequence, ...]
