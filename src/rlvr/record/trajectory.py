@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from rlvr.record.messages import Blob, Message, ToolCall, ToolResult
 from rlvr.record.tokens import TokenDetails, TokenEvidence
 
-type Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
 
 
 class Mode(StrEnum):
