@@ -1,9 +1,9 @@
 """Recorder and debugger for GRPO training of language models that use tools over many turns.
 
-    import rlvr
-    run = rlvr.open_run("outputs/demo")
-    for trajectory in run.trajectories(mode="train", step=3):
-        print(trajectory.id, trajectory.reward)
+import rlvr
+run = rlvr.open_run("outputs/demo")
+for trajectory in run.trajectories(mode="train", step=3):
+    print(trajectory.id, trajectory.reward)
 """
 
 from typing import TYPE_CHECKING, Any

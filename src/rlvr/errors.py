@@ -10,7 +10,7 @@
     ├── RecordNotFound (KeyError)             no trajectory of that id
     ├── UndecodableText (ValueError)          stored JSON that does not decode
     ├── InferenceError (RuntimeError)         the sampler failed or does not answer
-    ├── GenerationFailed (RuntimeError)       a rollout of a batch raised; the original is `__cause__`
+    ├── GenerationFailed (RuntimeError)       a rollout of a batch raised; see `__cause__`
     └── UnsupportedLibrary (RuntimeError)     a library whose internals are not the ones we know
 
 A message says what was wrong, where, and what to do.

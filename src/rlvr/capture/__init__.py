@@ -1,0 +1,1 @@
+"""From live objects of a training library to frozen `Trajectory` records."""

@@ -1,0 +1,1 @@
+"""Trajectories to Arrow and JSON, and back, exactly."""

@@ -1,0 +1,1 @@
+"""Tasks: data, tools, rewards and prompts, and their bindings to training frameworks."""

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from rlvr.record.messages import Blob, Message, ToolCall, ToolResult
 from rlvr.record.tokens import TokenDetails, TokenEvidence
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 
 class Mode(StrEnum):
@@ -53,7 +53,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutError:
-    """Something that went wrong in a rollout. `where`: generation, environment, scoring, capture."""
+    """What went wrong in a rollout. `where`: generation, environment, scoring or capture."""
 
     where: str
     type: str
@@ -111,9 +111,9 @@ class Trajectory:
     reward: float | None = None
     advantage: float | None = None
     # tokens and cost
-    evidence: TokenEvidence = TokenEvidence()
+    evidence: TokenEvidence = field(default_factory=TokenEvidence)
     tokens: TokenDetails | None = None
-    cost: Cost = Cost()
+    cost: Cost = field(default_factory=Cost)
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -1,0 +1,1 @@
+"""Sampled views of a run in other systems: one file per backend."""

@@ -1,0 +1,1 @@
+"""Text and the helpers of the specification."""

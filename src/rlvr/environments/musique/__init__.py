@@ -1,0 +1,1 @@
+"""MuSiQue: multi-hop question answering with a retrieve tool."""
