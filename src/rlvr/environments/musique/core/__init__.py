@@ -1,0 +1,1 @@
+"""MuSiQue without a framework: data, tools, rewards, prompts."""
