@@ -6,6 +6,7 @@
     ├── StoreError (OSError)                  a store that can't be opened, read or written
     │   ├── RunNotFound                       no recorded run at the path
     │   ├── NewerFormat                       written by a newer rlvr than this one
+    │   ├── StoreFull                         the disk's reserve of free space is reached
     │   └── DamagedFile                       a file that is torn or not ours
     ├── RecordNotFound (KeyError)             no trajectory of that id
     ├── UndecodableText (ValueError)          stored JSON that does not decode
@@ -27,6 +28,7 @@ __all__ = [
     "RlvrError",
     "RunNotFound",
     "StoreError",
+    "StoreFull",
     "UndecodableText",
     "UnsupportedLibrary",
 ]
@@ -54,6 +56,10 @@ class RunNotFound(StoreError):
 
 class NewerFormat(StoreError):
     """The run was written by a newer rlvr than this one."""
+
+
+class StoreFull(StoreError):
+    """Free disk space has fallen to the reserve that is kept for checkpoints."""
 
 
 class DamagedFile(StoreError):

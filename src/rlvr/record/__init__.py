@@ -6,6 +6,7 @@ Absent is None and NaN stays NaN: neither ever becomes 0.
 
 from rlvr.record.messages import Blob, ContentPart, Message, ToolCall, ToolResult
 from rlvr.record.run import Annotation, Attempt, MetricRow, RunInfo
+from rlvr.record.sink import Sink, SinkReport
 from rlvr.record.tokens import Span, TokenDetails, TokenEvidence, TrainingSequence
 from rlvr.record.trajectory import (
     Component,
@@ -32,6 +33,8 @@ __all__ = [
     "RolloutError",
     "RunInfo",
     "ScoreStatus",
+    "Sink",
+    "SinkReport",
     "Span",
     "TokenDetails",
     "TokenEvidence",
