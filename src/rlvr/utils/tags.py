@@ -1,0 +1,74 @@
+r"""What the model wrote into its text: tags, answers, calls that no parser took.
+
+The tags are `<think>`, `<cite>` and `<answer>`. All functions are pure and take any text.
+"""
+
+import re
+
+__all__ = ["boxed", "tag_bodies", "tag_count", "tag_is_valid", "unparsed_calls"]
+
+# How the common chat formats open a call; each of them stays in the text when parsing failed.
+_CALL_OPENINGS = re.compile(
+    r"<tool_call>|<function=|<function_call>|\[TOOL_CALLS\]|<\|python_tag\|>|<\|tool_call_begin\|>"
+)
+
+# Unbalanced boxes that are looked behind: a text of nothing else must not take minutes.
+_BOXES = 20
+_BOX_CHARS = 10_000
+
+
+def tag_bodies(text: str, tag: str) -> tuple[str, ...]:
+    """The stripped text of each complete `<tag>...</tag>`, in order, innermost where nested."""
+    opening, closing = f"<{tag}>", f"</{tag}>"
+    bodies = []
+    for piece in text.split(closing)[:-1]:
+        _, found, body = piece.rpartition(opening)
+        if found:
+            bodies.append(body.strip())
+    return tuple(bodies)
+
+
+def tag_count(text: str, tag: str) -> int:
+    """How many opening and closing tags of that name the text holds."""
+    return text.count(f"<{tag}>") + text.count(f"</{tag}>")
+
+
+def tag_is_valid(text: str, tag: str) -> bool:
+    """Whether the tag occurs, each opening is closed before the next, and no body is empty.
+
+    A `<cite>` must hold comma-separated document ids (whole numbers).
+    """
+    bodies = tag_bodies(text, tag)
+    if not bodies or tag_count(text, tag) != 2 * len(bodies) or not all(bodies):
+        return False
+    return tag != "cite" or all(
+        identifier.strip().isdecimal() for body in bodies for identifier in body.split(",")
+    )
+
+
+def boxed(text: str) -> str | None:
+    r"""The body of the last `\boxed{...}` whose braces balance, or None."""
+    opening = "\\boxed{"
+    start = len(text)
+    for _ in range(_BOXES):
+        start = text.rfind(opening, 0, start)
+        if start < 0:
+            return None
+        body = _balanced(text, start + len(opening))
+        if body is not None:
+            return body.strip()
+    return None
+
+
+def _balanced(text: str, start: int) -> str | None:
+    depth = 1
+    for match in re.finditer(r"[{}]", text[start : start + _BOX_CHARS]):
+        depth += 1 if match.group() == "{" else -1
+        if depth == 0:
+            return text[start : start + match.start()]
+    return None
+
+
+def unparsed_calls(text: str, parsed: int = 0) -> int:
+    """Calls that the text opens beyond the `parsed` ones of its message."""
+    return max(len(_CALL_OPENINGS.findall(text)) - parsed, 0)
