@@ -1,1 +1,1 @@
-"""MuSiQue without a framework: data, tools, rewards, prompts."""
+"""MuSiQue without a framework: examples, loading, retrieval, prompts and rewards."""

@@ -1,0 +1,87 @@
+"""Reading a completion: odd messages never raise, they only hold less.
+
+A message is a mapping with a role, and content that may be text, None or a list of parts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rlvr.environments.musique.core.examples import Paragraph
+
+TAGS = ("think", "cite", "answer")
+_SHOWN = re.compile(r"Document ID: (\d+)(?:\n|$)")
+
+
+def render(paragraphs: Iterable[Paragraph]) -> str:
+    """The documents as the model sees them: id, title and body on lines, a blank line between.
+
+    A document has no blank line of its own, so that only a document's head can look like one.
+    """
+    return "\n\n".join(
+        f"Document ID: {paragraph.idx}\n{_no_blank_lines(paragraph.title)}\n"
+        f"{_no_blank_lines(paragraph.body)}"
+        for paragraph in paragraphs
+    )
+
+
+def shown_documents(messages: object) -> tuple[int, ...]:
+    """Ids of the documents in the tool results, each once, in the order of first sight."""
+    ids: dict[int, None] = {}
+    for message in _messages(messages):
+        if message.get("role") == "tool":
+            for block in message_text(message).split("\n\n"):
+                head = _SHOWN.match(block)
+                if head:
+                    ids[int(head[1])] = None
+    return tuple(ids)
+
+
+def final_text(completion: object) -> str:
+    """Text of the last assistant message; empty where there is none."""
+    assistants = [m for m in _messages(completion) if m.get("role") == "assistant"]
+    return message_text(assistants[-1]) if assistants else ""
+
+
+def message_text(message: Mapping[str, Any]) -> str:
+    """A message's text: its content, or its text parts joined by newlines."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, Sequence):
+        return ""
+    parts = (part.get("text") if isinstance(part, Mapping) else part for part in content)
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def tag_content(text: str, tag: str) -> str | None:
+    """Content of the last closed `tag`; of nested ones the innermost. None where there is none."""
+    close = text.rfind(f"</{tag}>")
+    start = text.rfind(f"<{tag}>", 0, max(close, 0))
+    return None if start < 0 else text[start + len(tag) + 2 :].partition(f"</{tag}>")[0].strip()
+
+
+def tag_is_valid(text: str, tag: str) -> bool:
+    """Whether the tag opens once, closes once after that, and holds something."""
+    once = text.count(f"<{tag}>") == 1 and text.count(f"</{tag}>") == 1
+    return once and bool(tag_content(text, tag))
+
+
+def cited_documents(text: str) -> tuple[int, ...]:
+    """Ids in the last `<cite>`, each once. What is no number counts as no citation."""
+    words = re.split(r"[\s,;]+", tag_content(text, "cite") or "")
+    # Nine digits bound the work: Python refuses to read integers of thousands of digits.
+    ids = (word for word in words if word.isascii() and word.isdigit() and len(word) <= 9)
+    return tuple(dict.fromkeys(int(word) for word in ids))
+
+
+def _messages(completion: object) -> list[Mapping[str, Any]]:
+    if isinstance(completion, str):
+        return [{"role": "assistant", "content": completion}]
+    if not isinstance(completion, Sequence):
+        return []
+    return [message for message in completion if isinstance(message, Mapping)]
+
+
+def _no_blank_lines(text: str) -> str:
+    return re.sub(r"\s*\n\s*", "\n", text.strip())
