@@ -1,1 +1,48 @@
 """Trajectories to Arrow and JSON, and back, exactly."""
+
+from rlvr.codec.derived import derived_columns, has_unparsed_call, tag_valid, text_hash
+from rlvr.codec.documents import (
+    decode_attempt,
+    decode_document,
+    decode_run,
+    document_fields,
+    encode_attempt,
+    encode_document,
+    encode_run,
+)
+from rlvr.codec.rows import (
+    annotations_from_table,
+    annotations_to_table,
+    metrics_from_table,
+    metrics_to_table,
+)
+from rlvr.codec.text import MAX_DEPTH, dump, dump_plain, load, pack, unpack
+from rlvr.codec.trajectories import from_table, to_table
+from rlvr.codec.versions import check_format
+
+__all__ = [
+    "MAX_DEPTH",
+    "annotations_from_table",
+    "annotations_to_table",
+    "check_format",
+    "decode_attempt",
+    "decode_document",
+    "decode_run",
+    "derived_columns",
+    "document_fields",
+    "dump",
+    "dump_plain",
+    "encode_attempt",
+    "encode_document",
+    "encode_run",
+    "from_table",
+    "has_unparsed_call",
+    "load",
+    "metrics_from_table",
+    "metrics_to_table",
+    "pack",
+    "tag_valid",
+    "text_hash",
+    "to_table",
+    "unpack",
+]

@@ -1,0 +1,102 @@
+"""The record's dataclasses as plain dicts, and back. Fields at their default are left out."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from rlvr.errors import UndecodableText
+from rlvr.record import (
+    ContentPart,
+    Message,
+    RolloutError,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+
+_T = TypeVar("_T")
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """A frozen dataclass as a dict, without the fields that are at their default."""
+    shape = {}
+    for name, default in _defaults(cast(Hashable, type(value))):
+        held = getattr(value, name)
+        if held is default or (type(held) is type(default) and held == default):
+            continue
+        shape[name] = held
+    return shape
+
+
+def message_shape(message: Message) -> dict[str, Any]:
+    """A message as a dict."""
+    shape = as_dict(message)
+    if message.parts:
+        shape["parts"] = [as_dict(part) for part in message.parts]
+    if message.tool_calls:
+        shape["tool_calls"] = [call_shape(call) for call in message.tool_calls]
+    return shape
+
+
+def call_shape(call: ToolCall) -> dict[str, Any]:
+    """A tool call as a dict; its fields have no defaults, so all are there."""
+    return {"id": call.id, "name": call.name, "arguments": call.arguments}
+
+
+def to_message(shape: Mapping[str, Any]) -> Message:
+    """The message of a dict."""
+    nested = {
+        "parts": from_shapes(ContentPart, shape.get("parts", ())),
+        "tool_calls": from_shapes(ToolCall, shape.get("tool_calls", ())),
+    }
+    return build(Message, {**shape, **nested})
+
+
+def to_tool_result(shape: Mapping[str, Any]) -> ToolResult:
+    """The tool result of a dict."""
+    return build(ToolResult, shape)
+
+
+def to_turn(shape: Mapping[str, Any]) -> Turn:
+    """The turn of a dict."""
+    return build(Turn, shape)
+
+
+def to_rollout_error(shape: Mapping[str, Any]) -> RolloutError:
+    """The rollout error of a dict."""
+    return build(RolloutError, shape)
+
+
+def from_shapes(kind: Callable[..., _T], shapes: Iterable[Mapping[str, Any]]) -> tuple[_T, ...]:
+    """One dataclass for each dict."""
+    return tuple(build(kind, shape) for shape in shapes)
+
+
+def build(kind: Callable[..., _T], shape: Mapping[str, Any]) -> _T:
+    """A dataclass of a dict.
+
+    Raises:
+        UndecodableText: the dict lacks a field, or has one that this version does not know.
+    """
+    try:
+        return kind(**shape)
+    except TypeError as error:
+        name = getattr(kind, "__name__", str(kind))
+        raise UndecodableText(
+            f"stored fields {sorted(shape)} do not make a {name} ({error}). The file was changed "
+            "by something else than rlvr; restore it from a copy, or leave it out."
+        ) from error
+
+
+@cache
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (
+            field.name,
+            field.default_factory()
+            if field.default is MISSING and field.default_factory is not MISSING
+            else field.default,
+        )
+        for field in fields(kind)
+    )

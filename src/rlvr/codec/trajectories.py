@@ -1,0 +1,183 @@
+"""Trajectories to Arrow tables, and back, exactly."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from rlvr.codec.derived import derived_columns
+from rlvr.codec.shapes import (
+    as_dict,
+    build,
+    message_shape,
+    to_message,
+    to_rollout_error,
+    to_tool_result,
+    to_turn,
+)
+from rlvr.codec.text import dump, dump_plain, load, pack, unpack
+from rlvr.codec.tokens import to_token_details, token_arrays
+from rlvr.codec.versions import check_format, stamp
+from rlvr.errors import UndecodableText
+from rlvr.record import (
+    Blob,
+    Component,
+    Cost,
+    Mode,
+    ScoreStatus,
+    TokenEvidence,
+    Trajectory,
+)
+from rlvr.schema import CONTENT, COST, DERIVED, EVIDENCE, IDENTITY, SCORE, Column
+
+_REWARD, _ADVANTAGE = SCORE[1:]
+
+
+def to_table(batch: Sequence[Trajectory]) -> pa.Table:
+    """One row for each trajectory, in order; token columns if any of them has token details."""
+    columns = dict(_scalars(IDENTITY, batch))
+    columns |= _scalars((_REWARD, _ADVANTAGE), batch)
+    columns |= _scalars(EVIDENCE, [trajectory.evidence for trajectory in batch])
+    columns |= _scalars(COST, [trajectory.cost for trajectory in batch])
+    columns["rewards"] = pa.array(map(_rewards, batch), type=SCORE[0].type)
+    content = [_content(trajectory) for trajectory in batch]
+    derived = [derived_columns(trajectory) for trajectory in batch]
+    columns |= _cells(CONTENT, content) | _cells(DERIVED, derived)
+    declared = IDENTITY + SCORE + EVIDENCE + COST + CONTENT + DERIVED
+    arrays: list[pa.Array[Any]] = [columns[column.name] for column in declared]
+    schema = [column.field for column in declared]
+    if any(trajectory.tokens is not None for trajectory in batch):
+        extra = token_arrays([trajectory.tokens for trajectory in batch])
+        arrays += [array for _, array in extra]
+        schema += [column.field for column, _ in extra]
+    return pa.Table.from_arrays(arrays, schema=stamp(pa.schema(schema)))
+
+
+def from_table(table: pa.Table, load_blob: Callable[[str], bytes]) -> Iterator[Trajectory]:
+    """The trajectory of each row. Without the token columns `tokens` is None.
+
+    `load_blob` gives the bytes of a blob for its sha256 in hex.
+
+    Raises:
+        NewerFormat: a newer rlvr wrote the table.
+        DamagedFile: the table is not one of ours.
+        UndecodableText: a text of it does not decode.
+    """
+    check_format(table.schema, "the table")
+    for row in table.to_pylist():
+        yield _trajectory(row, load_blob)
+
+
+def _scalars(columns: Sequence[Column], holders: Sequence[Any]) -> dict[str, "pa.Array[Any]"]:
+    return {
+        column.name: _array(column, [getattr(holder, column.name) for holder in holders])
+        for column in columns
+    }
+
+
+def _cells(
+    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, "pa.Array[Any]"]:
+    return {column.name: _array(column, [row[column.name] for row in rows]) for column in columns}
+
+
+def _array(column: Column, values: list[Any]) -> "pa.Array[Any]":
+    """The values as the column's type, coerced: a scorer may have handed over a tensor."""
+    coerce = _COERCIONS.get(column.type)
+    if coerce is not None:
+        values = [None if value is None else coerce(value) for value in values]
+    return pa.array(values, type=column.type)
+
+
+def _packed(value: object) -> str:
+    return pack(str(value))
+
+
+_COERCIONS: Mapping[pa.DataType, Callable[[Any], object]] = {
+    pa.string(): _packed,
+    pa.int64(): int,
+    pa.float64(): float,
+    pa.bool_(): bool,
+}
+
+
+def _rewards(trajectory: Trajectory) -> list[tuple[str, float | None]]:
+    return [
+        (pack(component.name), None if component.value is None else float(component.value))
+        for component in trajectory.components
+    ]
+
+
+def _content(trajectory: Trajectory) -> dict[str, str]:
+    return {
+        "info": dump(trajectory.info),
+        "prompt": dump_plain([message_shape(message) for message in trajectory.prompt]),
+        "completion": dump_plain([message_shape(message) for message in trajectory.completion]),
+        "tool_results": dump_plain([as_dict(result) for result in trajectory.tool_results]),
+        "turns": dump_plain([as_dict(turn) for turn in trajectory.turns]),
+        "errors": dump_plain([as_dict(error) for error in trajectory.errors]),
+        "blobs": dump_plain(
+            [{"sha256": blob.sha256, "media_type": blob.media_type} for blob in trajectory.blobs]
+        ),
+        "components": dump_plain([_component_shape(part) for part in trajectory.components]),
+    }
+
+
+def _component_shape(component: Component) -> dict[str, Any]:
+    shape = as_dict(component)
+    del shape["name"]
+    shape.pop("value", None)
+    return shape
+
+
+def _trajectory(row: Mapping[str, Any], load_blob: Callable[[str], bytes]) -> Trajectory:
+    content = {column.name: load(row[column.name]) for column in CONTENT}
+    identity = {column.name: _unpacked(row[column.name]) for column in IDENTITY}
+    identity["mode"] = Mode(identity["mode"])
+    evidence = {column.name: _frozen(row[column.name]) for column in EVIDENCE}
+    return Trajectory(
+        **identity,
+        info=content["info"],
+        prompt=tuple(map(to_message, content["prompt"])),
+        completion=tuple(map(to_message, content["completion"])),
+        tool_results=tuple(map(to_tool_result, content["tool_results"])),
+        turns=tuple(map(to_turn, content["turns"])),
+        errors=tuple(map(to_rollout_error, content["errors"])),
+        blobs=tuple(Blob(**shape, data=load_blob(shape["sha256"])) for shape in content["blobs"]),
+        components=_components(row["rewards"], content["components"]),
+        reward=row["reward"],
+        advantage=row["advantage"],
+        evidence=TokenEvidence(**evidence),
+        tokens=to_token_details(row),
+        cost=Cost(**{column.name: row[column.name] for column in COST}),
+    )
+
+
+def _unpacked(value: Any) -> Any:
+    return unpack(value) if isinstance(value, str) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _components(
+    rewards: Sequence[tuple[str, float | None]], shapes: Sequence[Mapping[str, Any]]
+) -> tuple[Component, ...]:
+    if len(rewards) != len(shapes):
+        raise UndecodableText(
+            f"{len(rewards)} rewards but {len(shapes)} components in one row. The file was changed "
+            "by something else than rlvr; restore it from a copy, or leave it out."
+        )
+    return tuple(
+        build(
+            Component,
+            {
+                **shape,
+                "name": unpack(name),
+                "value": value,
+                "status": ScoreStatus(shape.get("status", ScoreStatus.OK)),
+            },
+        )
+        for (name, value), shape in zip(rewards, shapes, strict=True)
+    )
