@@ -17,7 +17,7 @@ _CONTEXT = ("context", "paragraphs", "documents", "docs", "passages")
 _CHOICES = ("choices", "options")
 _ANSWER = ("answer", "solution", "target", "label")
 _ALIASES = ("answer_aliases", "aliases")
-_ELSEWHERE = ("prompt", "completion", "messages", "info")
+_ELSEWHERE = ("prompt", "completion", "messages")
 
 
 def format_input_data(row: object, *, max_chars: int | None = _MAX_CHARS, note: str = "") -> str:
@@ -48,7 +48,10 @@ def _fields(row: object) -> dict[str, object]:
         found = {"prompt": row}
     else:
         found = {"input": as_text(row)}
-    return _present({**_nested(found.get("info")), **_present(found)})
+    nested = _nested(found.get("info"))
+    if nested:
+        del found["info"]
+    return _present({**nested, **_present(found)})
 
 
 def _present(fields: Mapping[str, object]) -> dict[str, object]:
@@ -60,7 +63,7 @@ def _nested(info: object) -> dict[str, object]:
         try:
             info = json.loads(info)
         except (ValueError, RecursionError):
-            return {"info": info}
+            return {}
     if isinstance(info, Mapping):
         return {as_text(name): value for name, value in info.items()}
     return {}
