@@ -277,3 +277,8 @@ def test_no_breakdown_raises_and_none_turns_an_absent_value_into_zero(components
 def test_no_row_raises(row):
     format_input_data(row).encode()
     format_input_data({"question": row, "paragraphs": row, "info": row, "prompt": row}).encode()
+
+
+def test_a_tag_that_is_not_used_is_neither_valid_nor_invalid():
+    stats = extract_trajectory_stats([assistant("<cite>Paris</cite><answer>x")])
+    assert [stats[f"valid_{tag}"] for tag in ("think", "cite", "answer")] == [None, True, False]

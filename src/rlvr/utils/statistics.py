@@ -8,7 +8,14 @@ from typing import TypedDict
 from rlvr.record import Message, Trajectory
 from rlvr.utils.conversation import shown_text
 from rlvr.utils.messages import as_messages, json_object
-from rlvr.utils.tags import boxed, tag_bodies, tag_is_valid, unparsed_calls
+from rlvr.utils.tags import (
+    are_document_ids,
+    boxed,
+    tag_bodies,
+    tag_count,
+    tag_is_valid,
+    unparsed_calls,
+)
 
 __all__ = ["TAGS", "TrajectoryStats", "extract_trajectory_stats"]
 
@@ -29,10 +36,10 @@ class TrajectoryStats(TypedDict):
     that are errors (as recorded for a `Trajectory`, else judged by the text of the response).
     num_malformed_calls: calls without a name, or whose arguments are no JSON object.
     num_unparsed_calls: calls that the text opens but nobody parsed. tools: calls per name.
-    has_TAG: a complete tag occurs in an assistant message. valid_TAG: it occurs, and every
-    occurrence in every assistant message is closed, not empty and (cite) a list of ids.
-    format_valid: the last assistant message has each expected tag exactly once and valid, and no
-    call is malformed or unparsed. final_answer: the last `<answer>` of the last assistant
+    has_TAG: a complete tag occurs in an assistant message. valid_TAG: every occurrence in every
+    assistant message is closed, not nested and not empty; None where there is none. format_valid:
+    the last assistant message has each expected tag exactly once and valid, a `<cite>` holds
+    document ids, and no call is malformed or unparsed. final_answer: the last `<answer>` of the last assistant
     message, else its last `\\boxed{}`, else None. All *_chars are characters of content.
     """
 
@@ -50,9 +57,9 @@ class TrajectoryStats(TypedDict):
     has_think: bool
     has_cite: bool
     has_answer: bool
-    valid_think: bool
-    valid_cite: bool
-    valid_answer: bool
+    valid_think: bool | None
+    valid_cite: bool | None
+    valid_answer: bool | None
     format_valid: bool
     cited: list[str]
     final_answer: str | None
@@ -116,9 +123,9 @@ def _parses(arguments: str) -> bool:
 
 def _unparsed(counted: Sequence[Message]) -> int:
     return sum(
-        unparsed_calls(message.text, parsed=len(message.tool_calls))
+        unparsed_calls(message.text)
         for message in counted
-        if message.role == "assistant"
+        if message.role == "assistant" and not message.tool_calls
     )
 
 
@@ -129,10 +136,11 @@ def _errors(trajectory: Trajectory | None, responses: Sequence[Message]) -> int:
     return sum(_ERROR.match(message.text) is not None for message in responses)
 
 
-def _valid(texts: Sequence[str], tag: str) -> bool:
-    using = [text for text in texts if f"<{tag}>" in text or f"</{tag}>" in text]
-    return bool(using) and all(tag_is_valid(text, tag) for text in using)
+def _valid(texts: Sequence[str], tag: str) -> bool | None:
+    using = [text for text in texts if tag_count(text, tag)]
+    return all(tag_is_valid(text, tag) for text in using) if using else None
 
 
 def _each_once(text: str, tags: Sequence[str]) -> bool:
-    return all(len(tag_bodies(text, tag)) == 1 and tag_is_valid(text, tag) for tag in tags)
+    once = all(len(tag_bodies(text, tag)) == 1 and tag_is_valid(text, tag) for tag in tags)
+    return once and all(are_document_ids(body) for body in tag_bodies(text, "cite"))

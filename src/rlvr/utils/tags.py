@@ -5,11 +5,12 @@ The tags are `<think>`, `<cite>` and `<answer>`. All functions are pure and take
 
 import re
 
-__all__ = ["boxed", "tag_bodies", "tag_count", "tag_is_valid", "unparsed_calls"]
+__all__ = ["are_document_ids", "boxed", "tag_bodies", "tag_count", "tag_is_valid", "unparsed_calls"]
 
 # How the common chat formats open a call; each of them stays in the text when parsing failed.
 _CALL_OPENINGS = re.compile(
-    r"<tool_call>|<function=|<function_call>|\[TOOL_CALLS\]|<\|python_tag\|>|<\|tool_call_begin\|>"
+    r"<tool_call>|<function=|<function_call>|\[TOOL_CALLS\]|<\|python_tag\|>|<\|tool_call"
+    "|<\uff5ctool\u2581call"  # DeepSeek's, with its full-width bar
 )
 
 # Unbalanced boxes that are looked behind: a text of nothing else must not take minutes.
@@ -34,16 +35,14 @@ def tag_count(text: str, tag: str) -> int:
 
 
 def tag_is_valid(text: str, tag: str) -> bool:
-    """Whether the tag occurs, each opening is closed before the next, and no body is empty.
-
-    A `<cite>` must hold comma-separated document ids (whole numbers).
-    """
+    """Whether the tag occurs, each opening is closed before the next, and no body is empty."""
     bodies = tag_bodies(text, tag)
-    if not bodies or tag_count(text, tag) != 2 * len(bodies) or not all(bodies):
-        return False
-    return tag != "cite" or all(
-        identifier.strip().isdecimal() for body in bodies for identifier in body.split(",")
-    )
+    return bool(bodies) and tag_count(text, tag) == 2 * len(bodies) and all(bodies)
+
+
+def are_document_ids(body: str) -> bool:
+    """Whether the body of a `<cite>` is comma-separated document ids (whole numbers)."""
+    return all(identifier.strip().isdecimal() for identifier in body.split(","))
 
 
 def boxed(text: str) -> str | None:
@@ -69,6 +68,6 @@ def _balanced(text: str, start: int) -> str | None:
     return None
 
 
-def unparsed_calls(text: str, parsed: int = 0) -> int:
-    """Calls that the text opens beyond the `parsed` ones of its message."""
-    return max(len(_CALL_OPENINGS.findall(text)) - parsed, 0)
+def unparsed_calls(text: str) -> int:
+    """Calls that the text opens: of a message without calls, those that no parser took."""
+    return len(_CALL_OPENINGS.findall(text))
