@@ -44,7 +44,7 @@ class Request:
     options: Mapping[str, Any]
 
 
-Script = Sequence[Reply] | Callable[[Request], Reply]
+Script = list[Reply] | tuple[Reply, ...] | Callable[[Request], Reply]
 
 
 def call(name: str, arguments: str, *, id: str = "call-0") -> Reply:
@@ -55,7 +55,7 @@ def call(name: str, arguments: str, *, id: str = "call-0") -> Reply:
 class ScriptedClient:
     """Answers each request with the script's reply, and keeps the requests.
 
-    A sequence is indexed by the assistant messages that the conversation already has, so that
+    A list is indexed by the assistant messages that the conversation already has, so that
     concurrent rollouts each walk through it; a function gets the request.
     """
 
@@ -94,7 +94,7 @@ class _Completions:
         return _completion(self._reply(request), request, number=len(self._requests))
 
     def _reply(self, request: Request) -> Reply:
-        if not isinstance(self._script, Sequence):
+        if not isinstance(self._script, list | tuple):
             return self._script(request)
         turn = sum(message.get("role") == "assistant" for message in request.messages)
         if turn >= len(self._script):
@@ -102,7 +102,8 @@ class _Completions:
                 f"the script has {len(self._script)} replies and was asked for number {turn + 1}; "
                 "give it more, or a function"
             )
-        return self._script[turn]
+        reply: Reply = self._script[turn]
+        return reply
 
 
 def _completion(reply: Reply, request: Request, *, number: int) -> "ChatCompletion":
