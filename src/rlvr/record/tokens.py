@@ -53,15 +53,15 @@ class Span:
 class TrainingSequence:
     """One sequence that the trainer ran forward and backward. All lengths are that of `ids`.
 
-    `attended` is the attention mask that was really used. Logprobs and entropies are in nats and
+    `attended` is the attention mask that was really used, None if not known. Logprobs and entropies are in nats and
     aligned with the token they belong to; NaN where there is none (the first token, tokens that
     nobody sampled).
     """
 
     ids: Sequence[int]
     loss_mask: Sequence[int]
-    attended: Sequence[int]
     spans: tuple[Span, ...]
+    attended: Sequence[int] | None = None
     sampler_logprobs: Sequence[float] | None = None
     trainer_logprobs: Sequence[float] | None = None
     reference_logprobs: Sequence[float] | None = None

@@ -1,0 +1,121 @@
+"""The cheap token evidence of one trajectory, and its token details when asked for."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rlvr.capture.sequences import TokenRow
+from rlvr.record import TokenDetails, TokenEvidence, TrainingSequence
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """What the trainer computed for one sequence before the update.
+
+    Each array has one entry a token of the sequence (no padding): the attention mask that was
+    used, and, in nats, logprob and entropy of the prediction of that token (NaN for the first).
+    """
+
+    attended: npt.NDArray[np.int8]
+    logprobs: FloatArray
+    entropy: FloatArray | None = None
+
+
+def token_evidence(
+    rows: Sequence[TokenRow],
+    forwards: Sequence[Forward | None],
+    *,
+    turn_count: int,
+    served_prompt_tokens: int | None,
+    ids_match: bool | None,
+    truncated: bool | None,
+) -> TokenEvidence:
+    """Evidence over all training sequences of a trajectory; None wherever a forward is missing."""
+    turns = np.concatenate([np.asarray(row.turns, dtype=np.int64) for row in rows])
+    mask = np.concatenate([np.asarray(row.loss_mask, dtype=np.int8) for row in rows]) > 0
+    sampled = turns >= 0
+    known = [forward for forward in forwards if forward is not None]
+    complete = len(known) == len(rows)
+    counts = TokenEvidence(
+        served_prompt_tokens=served_prompt_tokens,
+        trained_prompt_tokens=rows[0].prompt_tokens,
+        sampled_tokens=int(sampled.sum()),
+        trained_tokens=int(mask.sum()),
+        sampled_untrained_tokens=int((sampled & ~mask).sum()),
+        trained_unsampled_tokens=int((mask & ~sampled).sum()),
+        sequence_tokens=int(turns.size),
+        sequences=len(rows),
+        ids_match=ids_match,
+        truncated=truncated,
+    )
+    if not complete:
+        return counts
+    return _with_forward(
+        counts,
+        rows=rows,
+        forwards=known,
+        turns=turns,
+        compared=mask & sampled,
+        turn_count=turn_count,
+    )
+
+
+def _with_forward(
+    counts: TokenEvidence,
+    *,
+    rows: Sequence[TokenRow],
+    forwards: Sequence[Forward],
+    turns: npt.NDArray[np.int64],
+    compared: npt.NDArray[np.bool_],
+    turn_count: int,
+) -> TokenEvidence:
+    sampler = np.concatenate([np.asarray(row.logprobs, dtype=np.float64) for row in rows])
+    trainer = np.concatenate([forward.logprobs for forward in forwards]).astype(np.float64)
+    attended = np.concatenate([forward.attended for forward in forwards])
+    compared = compared & ~np.isnan(sampler)
+    gap = np.abs(trainer - sampler)
+    by_turn = [gap[compared & (turns == turn)] for turn in range(turn_count)]
+    entropies = [forward.entropy for forward in forwards if forward.entropy is not None]
+    entropy = np.concatenate(entropies) if len(entropies) == len(forwards) else None
+    values = gap[compared]
+    return replace(
+        counts,
+        attended_share=float(attended.mean()) if attended.size else None,
+        gap_mean=float(values.mean()) if values.size else None,
+        gap_p99=float(np.quantile(values, 0.99)) if values.size else None,
+        gap_beyond_1nat=float((values > 1.0).mean()) if values.size else None,
+        gap_mean_by_turn=tuple(float(g.mean()) if g.size else float("nan") for g in by_turn),
+        gap_tokens_by_turn=tuple(int(g.size) for g in by_turn),
+        entropy_mean=_mean_or_none(entropy, compared),
+    )
+
+
+def _mean_or_none(values: FloatArray | None, chosen: npt.NDArray[np.bool_]) -> float | None:
+    if values is None or not chosen.any():
+        return None
+    return float(values[chosen].mean())
+
+
+def token_details(rows: Sequence[TokenRow], forwards: Sequence[Forward | None]) -> TokenDetails:
+    """Every token of every training sequence, as compact arrays that nothing else holds."""
+    sequences = []
+    for row, forward in zip(rows, forwards, strict=True):
+        sequences.append(
+            TrainingSequence(
+                ids=array("i", row.ids),
+                loss_mask=array("b", row.loss_mask),
+                attended=array("b", forward.attended.tobytes()) if forward else None,
+                spans=row.spans(),
+                sampler_logprobs=array("f", row.logprobs),
+                trainer_logprobs=array("f", forward.logprobs) if forward else None,
+                entropy=array("f", forward.entropy)
+                if forward is not None and forward.entropy is not None
+                else None,
+            )
+        )
+    return TokenDetails(sequences=tuple(sequences))

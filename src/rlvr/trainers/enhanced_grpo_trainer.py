@@ -1,0 +1,462 @@
+"""verifiers' GRPO trainer, with every trajectory recorded and its defects repaired.
+
+    from rlvr.trainers.enhanced_grpo_trainer import EnhancedGRPOTrainer as GRPOTrainer
+
+is the whole change in a training script. The overrides below wrap the library's own methods; what
+they rely on is listed in `shims.PRIVATE_NAMES`.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from verifiers.trainers.grpo_trainer import GRPOTrainer
+
+from rlvr.capture.trajectories import BatchPlace, build_trajectories
+from rlvr.capture.verifiers import ViewSettings, recording_view
+from rlvr.errors import ConfigurationError
+from rlvr.record import MetricRow, Mode, Sink
+from rlvr.recorder import Recorder
+from rlvr.trainers import shims
+from rlvr.trainers.banner import banner
+from rlvr.trainers.evaluation import evaluation_metrics
+from rlvr.trainers.fenced_wandb import fence_wandb_callback
+from rlvr.trainers.forwards import EntropyTap, PendingBatch, padded_rows, with_row
+from rlvr.trainers.generator import RecordingBatchGenerator
+from rlvr.trainers.recording import RunInCheckpoint, closing_line, open_recorder
+from rlvr.trainers.repairs import Repair, resolve_repairs
+from rlvr.trainers.run_info import run_info_of
+from rlvr.trainers.sampler import RankSampler
+
+
+class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has no types
+    """A drop-in `GRPOTrainer` that records every trajectory whole.
+
+    Takes what verifiers' trainer takes, and by keyword:
+        log_full_trajectories: record at all. Off, only the repairs remain.
+        log_trajectory_samples: rows of the W&B table per logged step.
+        log_token_details: keep ids, masks and logprobs of every token too.
+        repairs: "all", "none", or names (see `rlvr.trainers.repairs`); "none" gives the gradients
+            of the library as it ships.
+        inference: "vllm", the library's client, or "embedded", sampling in this process.
+        record_to: where to record; `args.output_dir` if None.
+        redact: what W&B may see of a text; None for the default patterns.
+
+    Raises:
+        UnsupportedLibrary: a verifiers version with another trainer.
+        MissingDependency: inference="vllm" without vllm installed.
+        ConfigurationError: an unknown repair or inference.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        env: Any,
+        args: Any,
+        processing_class: Any,
+        *positional: Any,
+        log_full_trajectories: bool = True,
+        log_trajectory_samples: int = 5,
+        log_token_details: bool = False,
+        repairs: str | Iterable[str] = "all",
+        inference: str = "vllm",
+        record_to: str | Path | None = None,
+        redact: Callable[[str], str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        shims.check_verifiers()
+        self._repairs = resolve_repairs(repairs)
+        self._inference = inference
+        self._log_full_trajectories = log_full_trajectories
+        self._log_trajectory_samples = log_trajectory_samples
+        self._log_token_details = log_token_details
+        self._record_to = Path(record_to if record_to is not None else args.output_dir)
+        self._redact = redact
+        self._recorder: Recorder | None = None
+        self._pending: PendingBatch | None = None
+        self._loop_begins = True
+        self._resumed_from: str | None = None
+        self._buffered_inputs: Any = None
+        self.control: Any = None
+        args.log_completions = False  # the library's own table empties tool calls in place
+        shims.prepare_model(model)
+        with self._client_seam():
+            super().__init__(
+                model, env, args, shims.tokenizer_of_lists(processing_class), *positional, **kwargs
+            )
+        self.async_generator = self._recording_generator()
+        fence_wandb_callback(self)
+        self.add_callback(RunInCheckpoint(lambda: self._recorder))
+
+    def _client_seam(self) -> contextlib.AbstractContextManager[None]:
+        if self._inference == "embedded":
+            return shims.vllm_client_of(self._embedded_engine)
+        if self._inference != "vllm":
+            raise ConfigurationError(f"inference is 'vllm' or 'embedded', not {self._inference!r}")
+        shims.check_vllm()
+        return contextlib.nullcontext()
+
+    def _embedded_engine(self) -> Any:
+        from rlvr.inference.embedded import EmbeddedEngine
+
+        return EmbeddedEngine(self.model, self.processing_class, max_model_len=self.max_seq_len)
+
+    def _recording_generator(self) -> RecordingBatchGenerator:
+        settings = ViewSettings(
+            tool_schemas=Repair.TOOL_SCHEMAS in self._repairs,
+            sampled_tokens=Repair.SAMPLED_TOKENS in self._repairs,
+            malformed_calls=Repair.GENERATION_ERRORS in self._repairs,
+            unique_components=Repair.SCORER_ERRORS in self._repairs,
+            policy_version=lambda: max(self._last_loaded_step, 0),
+        )
+        embedded = self._inference == "embedded"
+        return RecordingBatchGenerator(
+            env=recording_view(self.env, settings),
+            evaluation_env=recording_view(self.env, settings),
+            client_config=self.client_config,
+            model_name=self._get_model_name(),
+            sampling_args=self._get_sampling_args(),
+            num_batches_ahead=self.num_batches_ahead,
+            max_queue_size=self.args.async_max_queue_size,
+            generation_timeout=self.args.async_generation_timeout,
+            client_factory=self.vllm_client.client if embedded else None,
+            carry_errors=Repair.GENERATION_ERRORS in self._repairs,
+            cut_rows=Repair.ROW_TRUNCATION in self._repairs,
+            own_evaluation=Repair.EVALUATION in self._repairs,
+        )
+
+    def _get_sampling_args(self) -> dict[str, Any]:
+        """The library's sampling arguments, and the ids of what was served and sampled."""
+        arguments: dict[str, Any] = super()._get_sampling_args()
+        arguments["extra_body"]["return_token_ids"] = True
+        return arguments
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if not self._repairs & {Repair.DISTINCT_PROMPTS, Repair.RESUME}:
+            return super()._get_train_sampler(train_dataset)
+        alone = Repair.DISTINCT_PROMPTS not in self._repairs
+        world_size = 1 if alone else self.accelerator.num_processes
+        rows = self._train_batch_size * self.gradient_accumulation_steps * world_size
+        return RankSampler(
+            len(self.train_dataset),
+            prompts_per_batch=rows // self.num_generations,
+            group_size=self.num_generations,
+            repeats=self.num_iterations * self.gradient_accumulation_steps,
+            shuffle=self.shuffle_dataset,
+            seed=self.args.seed,
+            rank=0 if alone else self.accelerator.process_index,
+            world_size=world_size,
+        )
+
+    # The training loop
+
+    def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
+        self._loop_begins = True
+        self._resumed_from = kwargs.get("resume_from_checkpoint")
+        self._open_recorder()
+        if Repair.TRAIN_AGAIN in self._repairs:
+            self.async_generator.rearm()
+        try:
+            with self._scorers_and_loader_repaired():
+                return super()._inner_training_loop(*args, **kwargs)
+        finally:
+            self._close_recorder()
+
+    @contextlib.contextmanager
+    def _scorers_and_loader_repaired(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            if Repair.SCORER_TIMEOUTS in self._repairs:
+                stack.enter_context(shims.math_verify_in_any_thread())
+            if Repair.RESUME in self._repairs:
+                stack.enter_context(shims.skip_first_batches_by(self._skip_batches))
+            yield
+
+    def _skip_batches(self, loader: Any, batches: int) -> Any:
+        loader.dataloader.sampler.skip(batches * loader.batch_size)
+        return loader
+
+    def _begin_loop(self) -> None:
+        """Count batches on from where the run stands, and sample from the weights it has."""
+        self._loop_begins = False
+        self._buffered_inputs = None
+        micro_steps = self.state.global_step * self.gradient_accumulation_steps
+        if Repair.RESUME in self._repairs:
+            self._step = micro_steps
+        elif Repair.TRAIN_AGAIN in self._repairs:
+            self._step = 0
+        every = self.gradient_accumulation_steps * self.num_iterations
+        self._next_batch_id = self._step // every
+        if self._inference == "embedded" or Repair.RESUME in self._repairs:
+            self._last_loaded_step = -1
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        if self._loop_begins:
+            self._begin_loop()
+        batch_id = self._step // (self.gradient_accumulation_steps * self.num_iterations)
+        self._pending = None
+        try:
+            chunk = super()._prepare_inputs(inputs)
+        except BaseException:
+            self._record_unfinished(batch_id)
+            raise
+        if self._pending is None:  # the batch is in use already
+            return chunk
+        self._finish_batch(batch_id, len(inputs))
+        return self._buffered_inputs[(self._step - 1) % self.gradient_accumulation_steps]
+
+    def _compute_advantages(self, rewards: torch.Tensor) -> torch.Tensor:
+        advantages: torch.Tensor = super()._compute_advantages(rewards)
+        self._pending = PendingBatch(advantages=advantages)
+        return advantages
+
+    def _get_per_token_logps(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+    ) -> torch.Tensor:
+        attended = attention_mask
+        if Repair.ATTENTION in self._repairs:
+            # Right padding and causal attention: no real token can see a padded one.
+            attended = torch.ones_like(attention_mask)
+        pending = self._pending
+        observed = pending is not None and not torch.is_grad_enabled()
+        runner = EntropyTap(model, self.temperature) if observed else model
+        logprobs: torch.Tensor = super()._get_per_token_logps(
+            runner, input_ids, attended, logits_to_keep, batch_size
+        )
+        if pending is not None and isinstance(runner, EntropyTap):
+            pending.add_forward(attended, logprobs, runner.entropies)
+        return logprobs
+
+    def _finish_batch(self, batch_id: int, rows_per_process: int) -> None:
+        """Train the further sequences of the batch, and record it."""
+        pending, self._pending = self._pending, None
+        assert pending is not None
+        rollouts = self._rows_of_all_rollouts(batch_id)
+        first = self.accelerator.process_index * rows_per_process
+        local = range(first, first + rows_per_process)
+        forwards = pending.forwards_of([rollouts[index][:1] for index in local])
+        further = self._train_further_sequences(rollouts, local, pending.advantages)
+        merged = [own + more for own, more in zip(forwards, further, strict=True)]
+        if self._recorder is not None and self.accelerator.is_main_process:
+            unknown = [[None] * len(rows) for rows in rollouts]
+            unknown[first : first + rows_per_process] = merged
+            self._record(batch_id, pending.advantages.tolist(), unknown)
+
+    def _rows_of_all_rollouts(self, batch_id: int) -> list[Any]:
+        """Every rollout's training sequences, on every process."""
+        from accelerate.utils import broadcast_object_list
+
+        held: list[Any] = [None]
+        if self.accelerator.is_main_process:
+            rollouts = self.async_generator.captures[batch_id].rollouts
+            held = [[rollout.rows for rollout in rollouts]]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(held, from_process=0)
+        rows: list[Any] = held[0]
+        return rows
+
+    def _train_further_sequences(
+        self, rollouts: Sequence[Any], local: range, advantages: torch.Tensor
+    ) -> list[list[Any]]:
+        """Add the sequences of restarted histories to this process's micro-batches.
+
+        Every process runs the forward as soon as one has such a sequence, because the forward of
+        sharded weights is a collective.
+        """
+        forwards: list[list[Any]] = [[] for _ in local]
+        length = max((len(row.ids) for rows in rollouts for row in rows[1:]), default=0)
+        if length == 0:
+            return forwards
+        mine = [(index, row) for index in local for row in rollouts[index][1:]]
+        pad = self.processing_class.pad_token_id
+        ids, mask = padded_rows(
+            [row for _, row in mine], pad_token_id=pad, device=advantages.device, length=length
+        )
+        self._pending = pending = PendingBatch(advantages=advantages)
+        with torch.no_grad():
+            logprobs = self._get_per_token_logps(
+                self.model, ids, mask, length - 1, self.per_device_train_batch_size
+            )
+        self._pending = None
+        for number, (index, _) in enumerate(mine):
+            row = {
+                "input_ids": ids[number],
+                "attention_mask": mask[number],
+                "old_per_token_logps": logprobs[number],
+                "advantages": advantages[index],
+            }
+            chunk = number % len(self._buffered_inputs)
+            self._buffered_inputs[chunk] = with_row(
+                self._buffered_inputs[chunk], row, pad_token_id=pad
+            )
+        own = pending.forwards_of([[row] for _, row in mine])
+        for (index, _), forward in zip(mine, own, strict=True):
+            forwards[index - local.start] += forward
+        return forwards
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: Any = None,
+        metric_key_prefix: str = "eval",
+        **kwargs: Any,
+    ) -> dict[str, float]:
+        """Roll out the environment's evaluation set with the current weights, and record it.
+
+        Works inside `train()` and outside it. Returns {} without an evaluation set.
+        """
+        if self.env.eval_dataset is None:
+            return {}
+        opened = self._recorder is None
+        if opened:
+            self._open_recorder()
+        try:
+            if Repair.EVALUATION not in self._repairs:
+                shipped: dict[str, float] = super().evaluate(
+                    eval_dataset, ignore_keys, metric_key_prefix, **kwargs
+                )
+                self._record_evaluation()
+                return shipped
+            return self._evaluate_recorded(metric_key_prefix)
+        finally:
+            if opened:
+                self._close_recorder()
+
+    def _evaluate_recorded(self, prefix: str) -> dict[str, float]:
+        from accelerate.utils import broadcast_object_list
+
+        if self.state.global_step > self._last_loaded_step or self._loop_begins:
+            self._move_model_to_vllm()
+            self._last_loaded_step = self.state.global_step
+        held: list[Any] = [None]
+        if self.accelerator.is_main_process:
+            with self._scorers_and_loader_repaired():
+                self.async_generator.evaluate()
+            held = [evaluation_metrics(self.async_generator.evaluation_env.rlvr_batch, prefix)]
+            self._record_evaluation()
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(held, from_process=0)
+        metrics: dict[str, float] = held[0]
+        was_training = self.model.training
+        self.model.eval()  # the library's log() tells train and eval apart by it
+        try:
+            self.log(metrics)
+        finally:
+            self.model.train(was_training)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    # Recording
+
+    def _open_recorder(self) -> None:
+        folder = None
+        if self._log_full_trajectories:
+            self._recorder = open_recorder(
+                self._record_to,
+                lambda run: run_info_of(self, run, self._repairs, self._inference),
+                checkpoint=self._resumed_from,
+                accelerator=self.accelerator,
+                sinks=self._sinks(),
+            )
+            folder = self._recorder.folder
+        if self.accelerator.is_main_process:
+            print(  # noqa: T201  # the one banner of a run
+                banner(self._repairs, inference=self._inference, folder=folder), file=sys.stderr
+            )
+
+    def _close_recorder(self) -> None:
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
+        report = recorder.close()
+        if self.accelerator.is_main_process:
+            print(closing_line(report, recorder.folder), file=sys.stderr)  # noqa: T201
+
+    def _sinks(self) -> list[Sink]:
+        if not self.accelerator.is_main_process or "wandb" not in self.args.report_to:
+            return []
+        from rlvr.sinks.wandb import WandbSink
+
+        components = self.async_generator.env.rubric.get_reward_func_names()
+        return [
+            WandbSink(
+                components=components,
+                samples=self._log_trajectory_samples,
+                logging_steps=max(int(self.args.logging_steps), 1),
+                seed=self.args.seed,
+                redact=self._redact,
+                run_folder=str(self._record_to),
+            )
+        ]
+
+    def _place(self, mode: Mode) -> BatchPlace:
+        recorder = self._recorder
+        assert recorder is not None
+        return BatchPlace(
+            run=recorder.run,
+            mode=mode,
+            step=self.state.global_step,
+            batch=recorder.next_batch(mode),
+            attempt=recorder.attempt,
+        )
+
+    def _record(self, batch_id: int, advantages: Sequence[float], forwards: Any) -> None:
+        assert self._recorder is not None
+        self._recorder.record_batch(
+            build_trajectories(
+                self.async_generator.captures.pop(batch_id),
+                self._place(Mode.TRAIN),
+                group_size=self.num_generations,
+                advantages=advantages,
+                forwards=forwards,
+                keep_tokens=self._log_token_details,
+            )
+        )
+
+    def _record_unfinished(self, batch_id: int) -> None:
+        """Keep the rollouts of a batch that never reached the update."""
+        capture = self.async_generator.captures.pop(batch_id, None)
+        if capture is None or self._recorder is None:
+            return
+        self._recorder.record_batch(
+            build_trajectories(capture, self._place(Mode.TRAIN), group_size=self.num_generations)
+        )
+
+    def _record_evaluation(self) -> None:
+        capture = self.async_generator.evaluation_env.rlvr_batch
+        if self._recorder is None or capture is None:
+            return
+        self._recorder.record_batch(
+            build_trajectories(capture, self._place(Mode.EVAL), group_size=1)
+        )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the library logs; the store keeps what was logged."""
+        super().log(logs, start_time)
+        if self._recorder is None or not self.accelerator.is_main_process:
+            return
+        logged = self.state.log_history[-1]
+        numbers = {name: float(value) for name, value in logged.items() if _is_number(value)}
+        self._recorder.metrics(
+            MetricRow(
+                step=self.state.global_step,
+                attempt=self._recorder.attempt,
+                mode="eval" if any(name.startswith("eval_") for name in logs) else "train",
+                values=numbers,
+                logged_at=time.time(),
+            )
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,166 @@
+"""verifiers' batch generator, with captures handed over and failures carried to the trainer."""
+
+import asyncio
+import copy
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from openai import AsyncOpenAI
+from verifiers.trainers.async_batch_generator import AsyncBatchGenerator, BatchRequest, BatchResult
+
+from rlvr.capture.rollout import BatchCapture
+from rlvr.errors import GenerationFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedBatch:
+    """Takes the place of a result whose generation raised."""
+
+    batch_id: int
+    error: Exception
+
+
+class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # verifiers has no types
+    """Generates batches in its worker thread, over recording views of an environment.
+
+    `captures` holds each generated batch's rollouts until the trainer takes them. With
+    `carry_errors` an exception in the worker is raised by `get_batch`; without, the worker dies and
+    `get_batch` times out, as the library ships it.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: Any,
+        evaluation_env: Any,
+        client_factory: Callable[[], Any] | None,
+        carry_errors: bool,
+        cut_rows: bool,
+        own_evaluation: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(env=env, **kwargs)
+        self.captures: dict[int, BatchCapture] = {}
+        self.evaluation_env = evaluation_env
+        self._make_client = client_factory or self._openai_client
+        self._carry_errors = carry_errors
+        self._cut_rows = cut_rows
+        self._own_evaluation = own_evaluation
+
+    def rearm(self) -> None:
+        """Make a stopped generator ready for another training loop."""
+        self.stop_event.clear()
+        for waiting in (self.request_queue, self.result_queue):
+            while not waiting.empty():
+                waiting.get_nowait()
+        self.pending_batches.clear()
+        self.completed_batches.clear()
+        self.captures.clear()
+        self.is_generating = False
+        self.started = False
+
+    def get_batch(self, batch_id: int, timeout: float | None = None) -> BatchResult:
+        """The finished batch.
+
+        Raises:
+            GenerationFailed: a rollout of the batch raised; the original is the cause.
+            TimeoutError: the batch took longer than the generation timeout.
+        """
+        result = super().get_batch(batch_id, timeout)
+        if isinstance(result, FailedBatch):
+            raise GenerationFailed(
+                f"generating batch {batch_id} failed with {type(result.error).__name__}:"
+                f" {result.error}. Its rollouts so far are recorded with their errors."
+            ) from result.error
+        return result
+
+    def _openai_client(self) -> Any:
+        return AsyncOpenAI(
+            base_url=self.client_config["base_url"],
+            api_key=self.client_config["api_key"],
+            timeout=self.client_config["http_client_args"]["timeout"],
+        )
+
+    def _generation_worker(self) -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        self.worker_loop = loop
+        self.client = self._make_client()
+        try:
+            while not self.stop_event.is_set():
+                try:
+                    request = self.request_queue.get(timeout=0.1)
+                except queue.Empty:
+                    continue
+                if request is None:
+                    break
+                self.result_queue.put(loop.run_until_complete(self._generate_or_fail(request)))
+        finally:
+            loop.run_until_complete(self.client.close())
+            loop.close()
+            asyncio.set_event_loop(None)
+
+    async def _generate_or_fail(self, request: BatchRequest) -> BatchResult | FailedBatch:
+        started = time.time()
+        try:
+            result = await self._generate_batch_async(request)
+        except Exception as error:
+            self.is_generating = False
+            self._keep_capture(request.batch_id)
+            if not self._carry_errors:
+                raise
+            return FailedBatch(batch_id=request.batch_id, error=error)
+        result.generation_time = time.time() - started
+        self.generation_times.append(result.generation_time)
+        return result
+
+    async def _generate_batch_async(self, request: BatchRequest) -> BatchResult:
+        result = await super()._generate_batch_async(request)
+        self._keep_capture(request.batch_id)
+        if self._cut_rows and request.max_seq_len > 0:
+            self._cut(result, request)
+        return result
+
+    def _keep_capture(self, batch_id: int) -> None:
+        if self.env.rlvr_batch is not None:
+            self.captures[batch_id] = self.env.rlvr_batch
+
+    def _cut(self, result: BatchResult, request: BatchRequest) -> None:
+        """Cut each row to the limit before rows are padded to one length."""
+        processed, limit = result.processed_results, request.max_seq_len
+        rollouts = self.captures[request.batch_id].rollouts
+        for index, rollout in enumerate(rollouts):
+            room = max(limit - len(processed.prompt_ids[index]), 0)
+            for columns, length in (
+                ((processed.prompt_ids, processed.prompt_mask), limit),
+                ((processed.completion_ids, processed.completion_mask), room),
+            ):
+                for column in columns:
+                    column[index] = column[index][:length]
+            if rollout.rows and rollout.rows[0].cut(limit):
+                rollout.truncated = True
+
+    def evaluate(self, num_samples: int = -1) -> Any:
+        """Generate and score the evaluation set; captures are in `evaluation_env.rlvr_batch`."""
+        if not self._own_evaluation:
+            shipped = copy.copy(self)
+            shipped.env = self.evaluation_env
+            return AsyncBatchGenerator.evaluate(shipped, num_samples)
+        with ThreadPoolExecutor(1) as pool:  # the caller's thread may have an event loop already
+            return pool.submit(asyncio.run, self._evaluate_once(num_samples)).result()
+
+    async def _evaluate_once(self, num_samples: int) -> Any:
+        client = self._make_client()
+        try:
+            return await self.evaluation_env.a_generate(
+                self.evaluation_env.get_eval_dataset(n=num_samples),
+                client=client,
+                model=self.model_name,
+                sampling_args=dict(self.sampling_args),
+            )
+        finally:
+            await client.close()

@@ -1,0 +1,139 @@
+"""What a run was started with, in a form that two runs can be compared by."""
+
+import dataclasses
+import importlib.metadata
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Set
+from typing import Any
+
+from rlvr.capture.plain import plain
+from rlvr.record import Json, RunInfo
+from rlvr.trainers.repairs import Repair
+
+_PACKAGES = (
+    "rlvr",
+    "accelerate",
+    "datasets",
+    "deepspeed",
+    "math-verify",
+    "openai",
+    "peft",
+    "torch",
+    "transformers",
+    "trl",
+    "verifiers",
+    "vllm",
+    "wandb",
+)
+_SECRET_NAME = re.compile(r"(?i)(key|token|secret|password|passwd|credential)s?$")
+_SECRET_VALUE = re.compile(r"\b(sk-|hf_|ghp_|github_pat_|xox[abp]-|AKIA)[A-Za-z0-9_\-]{8,}")
+_MASK = "***"
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the installed packages that can change what a run does."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def python_version() -> str:
+    """The interpreter and its version."""
+    return f"{platform.python_implementation()} {platform.python_version()}"
+
+
+def command_line(arguments: list[str] | None = None) -> str:
+    """The command line, its secrets masked: values of options that name one, and known shapes."""
+    given = sys.argv if arguments is None else arguments
+    shown, mask_next = [], False
+    for argument in given:
+        name, equals, _ = argument.partition("=")
+        if mask_next:
+            shown.append(_MASK)
+        elif equals and _SECRET_NAME.search(name):
+            shown.append(f"{name}={_MASK}")
+        else:
+            shown.append(_SECRET_VALUE.sub(_MASK, argument))
+        mask_next = argument.startswith("-") and not equals and bool(_SECRET_NAME.search(name))
+    return shlex.join(shown)
+
+
+def commit_of_working_tree() -> tuple[str | None, bool | None]:
+    """The commit that is checked out where the run starts, and whether files differ from it."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()
+
+
+def plain_config(config: Any) -> Mapping[str, Json]:
+    """A trainer's configuration as plain values, secrets masked."""
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    copied = plain(fields)
+    return {
+        name: _MASK if value and _SECRET_NAME.search(name) and isinstance(value, str) else value
+        for name, value in (copied.items() if isinstance(copied, Mapping) else ())
+    }
+
+
+def run_info_of(trainer: Any, run: str | None, repairs: Set[Repair], inference: str) -> RunInfo:
+    """All that is known of a verifiers training before its first batch."""
+    commit, dirty = commit_of_working_tree()
+    args, env = trainer.args, trainer.env
+    rubric = trainer.async_generator.env.rubric
+    weights = zip(rubric.get_reward_func_names(), rubric.get_reward_weights(), strict=False)
+    tools = plain(env.oai_tools or [])
+    return RunInfo(
+        run=run or "",
+        created_at=time.time(),
+        name=args.run_name or None,
+        trainer=f"{type(trainer).__module__}.{type(trainer).__qualname__}",
+        model=trainer.model.config._name_or_path or type(trainer.model).__name__,
+        model_parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+        chat_template=trainer.processing_class.chat_template,
+        tools=tuple(tool for tool in tools if isinstance(tool, Mapping))
+        if isinstance(tools, list)
+        else (),
+        system_prompt=env.system_prompt,
+        sampling=_mapping(plain(trainer._get_sampling_args())),
+        limits={
+            "max_seq_len": trainer.max_seq_len,
+            "max_prompt_length": trainer.max_prompt_length,
+            "max_tokens": trainer.max_tokens,
+            "max_turns": getattr(env, "max_turns", None),
+        },
+        dataset=getattr(env, "dataset_spec", None),
+        components=dict(weights),
+        num_generations=trainer.num_generations,
+        scale_rewards=bool(trainer.scale_rewards),
+        config=plain_config(args),
+        repairs={str(repair): repair in repairs for repair in Repair},
+        inference=inference,
+        world_size=trainer.accelerator.num_processes,
+        packages=package_versions(),
+        python=python_version(),
+        command=command_line(),
+        commit=commit,
+        dirty=dirty,
+    )
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
