@@ -120,7 +120,8 @@ def hub_rows(path: str, name: str, split: Split, *, cache_dir: str | None = None
         ) from error
     except ValueError as error:
         raise ConfigurationError(
-            f"dataset {path!r} has no name {name!r} or no split {split.name!r}: {error}"
+            f"dataset {path!r} does not load with name {name!r} and split {str(split)!r}: {error} "
+            "Check both on the dataset's page"
         ) from error
     return iter(loaded)
 
