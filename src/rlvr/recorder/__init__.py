@@ -1,1 +1,7 @@
 """The bounded queue between a training run and its store, and the fence around both."""
+
+from rlvr.record import Sink, SinkReport
+from rlvr.recorder.recorder import Recorder
+from rlvr.recorder.report import RecorderReport
+
+__all__ = ["Recorder", "RecorderReport", "Sink", "SinkReport"]

@@ -1,0 +1,62 @@
+"""A cheap estimate of the memory that a trajectory holds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from sys import getsizeof
+
+from rlvr.record import Message, TokenDetails, Trajectory
+
+_OBJECT_BYTES = 200
+_TOKEN_BYTES = 16
+_MAX_DEPTH = 6
+
+
+def trajectory_bytes(trajectory: Trajectory) -> int:
+    """Bytes that the trajectory holds, within a factor of about two; text is counted exactly."""
+    return (
+        10 * _OBJECT_BYTES
+        + sum(map(_message_bytes, trajectory.messages))
+        + sum(
+            _OBJECT_BYTES + getsizeof(result.result) + getsizeof(result.traceback)
+            for result in trajectory.tool_results
+        )
+        + _OBJECT_BYTES * (len(trajectory.turns) + len(trajectory.components))
+        + sum(_OBJECT_BYTES + getsizeof(error.traceback) for error in trajectory.errors)
+        + sum(len(blob.data) for blob in trajectory.blobs)
+        + value_bytes(trajectory.info)
+        + _token_bytes(trajectory.tokens)
+    )
+
+
+def value_bytes(value: object, depth: int = _MAX_DEPTH) -> int:
+    """Bytes of a JSON value, looking a few levels deep."""
+    if isinstance(value, Mapping) and depth:
+        return _OBJECT_BYTES + _sum(value.values(), depth)
+    if isinstance(value, (list, tuple)) and depth:
+        return _OBJECT_BYTES + _sum(value, depth)
+    return getsizeof(value)
+
+
+def _sum(values: Iterable[object], depth: int) -> int:
+    return sum(value_bytes(value, depth - 1) for value in values)
+
+
+def _message_bytes(message: Message) -> int:
+    return (
+        _OBJECT_BYTES
+        + getsizeof(message.content)
+        + getsizeof(message.reasoning)
+        + getsizeof(message.rest)
+        + sum(_OBJECT_BYTES + getsizeof(call.arguments) for call in message.tool_calls)
+        + sum(_OBJECT_BYTES + getsizeof(part.text) for part in message.parts)
+    )
+
+
+def _token_bytes(tokens: TokenDetails | None) -> int:
+    if tokens is None:
+        return 0
+    return sum(_sequence_bytes(sequence.ids) for sequence in tokens.sequences)
+
+
+def _sequence_bytes(ids: Sequence[int]) -> int:
+    """All aligned lists of one training sequence: up to seven, of pointers or of numbers."""
+    return _OBJECT_BYTES + 7 * _TOKEN_BYTES * len(ids)

@@ -1,0 +1,19 @@
+"""The seam to where a run's files lie."""
+
+from typing import Protocol
+
+
+class Store(Protocol):
+    """A folder of named files, written whole or not at all.
+
+    Names are relative, with "/" between folders. Both verbs raise StoreError where the store can't
+    be written, and StoreFull where free space has fallen to its reserve.
+    """
+
+    def commit(self, name: str, payload: bytes) -> None:
+        """Write a file so that a reader sees the old one or the new one, whole; durable after."""
+        ...
+
+    def create(self, name: str, payload: bytes) -> bool:
+        """Claim a name for good and write the file; False where somebody else holds the name."""
+        ...

@@ -1,0 +1,111 @@
+"""A store in a local folder: temporary file, fsync, rename, fsync of the folder."""
+
+import contextlib
+import itertools
+import os
+import shutil
+import threading
+from pathlib import Path
+
+from rlvr.errors import StoreError, StoreFull
+
+DEFAULT_RESERVE_BYTES = 1 << 30
+
+
+class LocalStore:
+    """Files below a folder, readable by their owner only.
+
+    `reserve_bytes` of free disk are left for the checkpoints: a write that would go below them is
+    refused with StoreFull.
+    """
+
+    def __init__(self, folder: str | Path, *, reserve_bytes: int = DEFAULT_RESERVE_BYTES) -> None:
+        self.folder = Path(folder)
+        self.reserve_bytes = reserve_bytes
+        self._serial = itertools.count()
+
+    def commit(self, name: str, payload: bytes) -> None:
+        """Write a file so that a reader sees the old one or the new one, whole; durable after.
+
+        Raises:
+            StoreFull: free space would fall below the reserve.
+            StoreError: the disk refused.
+        """
+        target = self.folder / name
+        temporary = target.with_name(f".{target.name}.{self._suffix()}.tmp")
+        try:
+            self._prepare(target, len(payload))
+            _write(temporary, payload, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            temporary.replace(target)
+            _sync_folder(target.parent)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise _explained(target, error) from error
+
+    def create(self, name: str, payload: bytes) -> bool:
+        """Claim a name for good and write the file; False where somebody else holds the name.
+
+        The name is claimed by an empty file, since not every file system has hard links.
+
+        Raises:
+            StoreFull: free space would fall below the reserve.
+            StoreError: the disk refused.
+        """
+        target = self.folder / name
+        try:
+            self._prepare(target, len(payload))
+            _write(target, b"", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise _explained(target, error) from error
+        self.commit(name, payload)
+        return True
+
+    def _prepare(self, target: Path, size: int) -> None:
+        _make_folder(target.parent)
+        free = shutil.disk_usage(target.parent).free
+        if free - size < self.reserve_bytes:
+            raise StoreFull(
+                f"{target.parent} has {free >> 20} MiB free, and writing {size >> 10} KiB would "
+                f"leave less than the reserve of {self.reserve_bytes >> 20} MiB that is kept for "
+                "checkpoints. Free some space, or lower the reserve (reserve_bytes)."
+            )
+
+    def _suffix(self) -> str:
+        return f"{os.getpid()}-{threading.get_ident():x}-{next(self._serial)}"
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _write(path: Path, payload: bytes, flags: int) -> None:
+    descriptor = os.open(path, flags, 0o600)
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        view = memoryview(payload)
+        while view:
+            view = view[file.write(view) :]
+        os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explained(target: Path, error: OSError) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    return StoreError(
+        f"{target} could not be written ({error.strerror or error}). Check that its disk is there, "
+        "has space, and is writable by this user."
+    )
