@@ -1,1 +1,7 @@
-"""Sampled views of a run in other systems: one file per backend."""
+"""Sampled views of the record in other places: one file per backend, a memory twin for tests."""
+
+from rlvr.record import SinkReport
+from rlvr.sinks.memory import MemorySink
+from rlvr.sinks.wandb import WandbSink
+
+__all__ = ["MemorySink", "SinkReport", "WandbSink"]

@@ -146,12 +146,13 @@ def _totals(lines: list[_Line], total: float | None, width: int) -> list[str]:
 
 
 def _difference(parts: list[float], total: float) -> str:
-    if not parts:
+    whole = sum(parts) if parts else total
+    if (math.isnan(whole) and math.isnan(total)) or whole == total:
         return ""
-    difference = total - sum(parts)
-    if math.isfinite(difference) and abs(difference) <= _TOLERANCE * max(1.0, abs(total)):
-        return ""
-    if math.isnan(total) and math.isnan(sum(parts)):
+    difference = total - whole
+    if not math.isfinite(difference):
+        return "  (differs from the sum)"
+    if abs(difference) <= _TOLERANCE * max(1.0, abs(total)):
         return ""
     return f"  (differs from the sum by {_number(difference)})"
 

@@ -39,8 +39,8 @@ class TrajectoryStats(TypedDict):
     has_TAG: a complete tag occurs in an assistant message. valid_TAG: every occurrence in every
     assistant message is closed, not nested and not empty; None where there is none. format_valid:
     the last assistant message has each expected tag exactly once and valid, a `<cite>` holds
-    document ids, and no call is malformed or unparsed. final_answer: the last `<answer>` of the last assistant
-    message, else its last `\\boxed{}`, else None. All *_chars are characters of content.
+    document ids, no call is malformed or unparsed. final_answer: the last `<answer>` of the last
+    assistant message, else its last `\\boxed{}`, else None. All *_chars are characters of content.
     """
 
     num_messages: int
