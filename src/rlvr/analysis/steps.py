@@ -78,6 +78,14 @@ def reward_series(rows: Sequence[StepRow], mode: str = "train") -> list[tuple[in
     ]
 
 
+def mean_rewards(table: pa.Table) -> list[tuple[int, float | None]]:
+    """(step, mean reward) of training, else of evaluation; needs mode, step and reward only."""
+    grouped = table.group_by(["mode", "step"]).aggregate([("reward", "mean")]).to_pylist()
+    modes = {row["mode"] for row in grouped}
+    mode = "train" if "train" in modes else min(modes, default="")
+    return sorted((int(row["step"]), row["reward_mean"]) for row in grouped if row["mode"] == mode)
+
+
 def _grouped(table: pa.Table) -> list[dict[str, Any]]:
     columns: dict[str, Any] = {
         name: table[name] for name in ("mode", "step", "reward", *_MEANS.values())

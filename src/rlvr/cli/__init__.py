@@ -1,1 +1,24 @@
-"""The command line: one file per verb."""
+"""The command line: `rlvr VERB RUN`, one file per verb.
+
+Data goes to standard output, talk to standard error. Exit codes: 0 done; 1 nothing found, or a
+question answered no (records were lost); 2 wrong usage or input that can't be read.
+"""
+
+import io
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    from rlvr.cli.app import build
+    from rlvr.errors import RecordNotFound, RlvrError
+
+    # A model's text may hold what the terminal's encoding can't: escape it rather than fail.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        build()()
+    except RlvrError as error:
+        print(f"rlvr: {error}", file=sys.stderr)  # noqa: T201 - the one place that says it
+        raise SystemExit(1 if isinstance(error, RecordNotFound) else 2) from None

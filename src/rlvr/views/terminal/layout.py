@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -10,9 +11,22 @@ GOOD = "green"
 BAD = "bold yellow"
 
 
+class TidyTable(Table):
+    """A table whose lines end where their text ends, so that a pipe gets no trailing blanks."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines of the table, trimmed."""
+        lines = Segment.split_lines(
+            part for part in super().__rich_console__(console, options) if isinstance(part, Segment)
+        )
+        for line in lines:
+            yield from _trimmed(line)
+            yield Segment.line()
+
+
 def table(*columns: str, left: Sequence[str] = ()) -> Table:
     """An empty table without lines. Columns named in `left` hold text, the others numbers."""
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    shown = TidyTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         text = column in left
         shown.add_column(column, justify="left" if text else "right", no_wrap=True, overflow="fold")
@@ -21,7 +35,7 @@ def table(*columns: str, left: Sequence[str] = ()) -> Table:
 
 def facts(pairs: Iterable[tuple[str, RenderableType | None]]) -> Table:
     """Names and values in two columns; what is None is left out, long values wrap."""
-    shown = Table.grid(padding=(0, 2, 0, 0))
+    shown = TidyTable.grid(padding=(0, 2, 0, 0))
     shown.add_column(style="dim", no_wrap=True)
     shown.add_column(overflow="fold")
     for name, value in pairs:
@@ -42,11 +56,16 @@ def warning(text: str) -> Text:
     return Text(f"⚠ {text}", style=BAD)
 
 
-def commands(lines: Iterable[tuple[str, str]]) -> Table:
-    """Commands to type next, each with what it shows."""
-    shown = Table.grid(padding=(0, 2, 0, 0))
-    shown.add_column(style="cyan", no_wrap=True, overflow="ignore")
-    shown.add_column(style="dim", overflow="fold")
-    for command, meaning in lines:
-        shown.add_row(Text(f"  {command}"), Text(meaning))
-    return shown
+def command(text: str, meaning: str) -> Text:
+    """A command to type next, with what it shows as a comment that a shell ignores."""
+    shown = Text(f"  {text}", style="cyan", no_wrap=True, overflow="ignore")
+    return shown.append(f"  # {meaning}", "not cyan dim")
+
+
+def _trimmed(line: Sequence[Segment]) -> list[Segment]:
+    kept = list(line)
+    while kept and not kept[-1].text.strip():
+        kept.pop()
+    if kept:
+        kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
+    return kept

@@ -10,7 +10,7 @@ from rlvr.analysis import RunSummary, StepRow, ToolUse, reward_series
 from rlvr.analysis.evidence import EvidenceSummary
 from rlvr.record import RunInfo
 from rlvr.views.terminal import layout
-from rlvr.views.terminal.curves import Curves, sparkline
+from rlvr.views.terminal.curves import Curves, reward_curves, sparkline
 from rlvr.views.terminal.settings import (
     code_versions,
     parameters,
@@ -43,12 +43,13 @@ def run_view(
     state: str | None = None,
     tools: Mapping[str, Sequence[ToolUse]] | None = None,
     damaged: Sequence[str] = (),
+    further: Sequence[tuple[str, str]] = (),
 ) -> Group:
     """What was trained, how it went, and what to type next.
 
     `run` is how commands call the run, `state` one line on what was recorded or lost; `tools` has
     the tool use of each span that is compared ("first step", "last step"); `damaged` the messages
-    about files that could not be read.
+    about files that could not be read; `further` commands to type next, each with what it does.
     """
     return Group(
         *_head(summary, info, place, state),
@@ -58,8 +59,35 @@ def run_view(
         *_tools(tools or {}, summary),
         *_stops(summary),
         *_evidence(summary.evidence),
-        *_next(summary, run),
+        *_next(summary, run, further),
     )
+
+
+def comparison_view(
+    runs: Mapping[str, RunSummary], commands: Sequence[tuple[str, str]] = ()
+) -> Group:
+    """The reward curves of several runs in one plot, and each run's components at its end."""
+    series = {name: reward_series(summary.steps) for name, summary in runs.items()}
+    return Group(
+        reward_curves(series),
+        *_ends(runs),
+        heading("Next"),
+        *(layout.command(command, meaning) for command, meaning in commands),
+    )
+
+
+def _ends(runs: Mapping[str, RunSummary]) -> Iterator[RenderableType]:
+    yield heading("Components", "mean at the first step → at the last")
+    names = dict.fromkeys(name for summary in runs.values() for name in summary.components)
+    shown = layout.table("component", *(inert(run) for run in runs), left=("component", *runs))
+    for name in names:
+        ends = []
+        for summary in runs.values():
+            rows = summary.rows(summary.modes[0]) if summary.modes else ()
+            values = [row.components.get(name) for row in rows] or [None]
+            ends.append(f"{number(values[0])} → {number(values[-1])}")
+        shown.add_row(Text(one_line(name, 28)), *ends)
+    yield shown
 
 
 def _head(
@@ -110,7 +138,7 @@ def _reward(summary: RunSummary) -> Iterator[RenderableType]:
     drawn = {mode: points for mode, points in series.items() if points}
     if not drawn:
         return
-    yield heading("Mean reward")
+    yield heading("Mean reward", "a flat group has equal rewards and no gradient")
     if any(len(points) > 1 for points in drawn.values()):
         yield Curves(series=drawn)
     for mode in summary.modes:
@@ -156,7 +184,7 @@ def _components(summary: RunSummary, info: RunInfo | None) -> Iterator[Renderabl
         yield heading("Components", f"{mode}, mean at step {rows[0].step} → {rows[-1].step}")
         columns = ("component", "weight", "first", "last", "over time", "no value")
         shown = layout.table(*columns, left=("component", "over time"))
-        for name in summary.components:
+        for name in _scored(rows):
             means = [row.components.get(name) for row in rows]
             unscored = sum(row.unscored.get(name, 0) for row in rows)
             shown.add_row(
@@ -170,6 +198,10 @@ def _components(summary: RunSummary, info: RunInfo | None) -> Iterator[Renderabl
             if any(value is not None for value in shares):
                 shown.add_row(Text(f"<{tag}> well formed", style="dim"), "", *_course(shares), "")
         yield shown
+
+
+def _scored(rows: Sequence[StepRow]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for row in rows for name in row.components))
 
 
 def _course(values: Sequence[float | None]) -> tuple[str, str, Text]:
@@ -259,7 +291,9 @@ def _expected(value: float | None, text: str) -> Text:
     return Text(text) if value == 1 else Text(f"⚠ {text}", style=layout.BAD)
 
 
-def _next(summary: RunSummary, run: str) -> Iterator[RenderableType]:
+def _next(
+    summary: RunSummary, run: str, further: Sequence[tuple[str, str]]
+) -> Iterator[RenderableType]:
     if not summary.steps:
         return
     yield heading("Next")
@@ -269,9 +303,8 @@ def _next(summary: RunSummary, run: str) -> Iterator[RenderableType]:
         lines.append((f"rlvr show {run} {summary.best}", "its best rollout"))
     if summary.worst is not None and summary.worst != summary.best:
         lines.append((f"rlvr show {run} {summary.worst}", "its worst rollout"))
-    lines.append((f"rlvr status {run}", "recorded, queued, lost"))
-    for command, meaning in lines:
-        yield Text(f"  {command}", style="cyan").append(f"  # {meaning}", "not cyan dim")
+    for command, meaning in [*lines, *further]:
+        yield layout.command(command, meaning)
 
 
 def _text(text: str | None) -> Text | None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from rlvr.analysis.advantage import advantage_arithmetic
-from rlvr.analysis.reward import reward_arithmetic
+from rlvr.analysis.advantage import AdvantageArithmetic, advantage_arithmetic
+from rlvr.analysis.reward import RewardArithmetic, reward_arithmetic
 from rlvr.record import RolloutError, RunInfo, TokenEvidence, Trajectory
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.conversation import conversation, tool_results
@@ -44,8 +44,8 @@ def trajectory_view(
         *_errors(trajectory.errors, limit),
         *conversation(trajectory, limit=limit),
         *(tool_results(trajectory, limit=limit) if trajectory.tool_results else ()),
-        *reward_section(reward_arithmetic(trajectory, info.components if info else None)),
-        *_advantage(trajectory, info, siblings),
+        *reward_section(reward_of(trajectory, info)),
+        *advantage_section(advantage_of(trajectory, info, siblings), trajectory.mode),
         *_group(trajectory, info, siblings),
         *_evidence(trajectory.evidence),
     )
@@ -113,18 +113,23 @@ def _errors(errors: Sequence[RolloutError], limit: int | None) -> Iterator[Rende
             yield untrusted(error.traceback, limit=limit, style="dim")
 
 
-def _advantage(
+def reward_of(trajectory: Trajectory, info: RunInfo | None) -> RewardArithmetic:
+    """Its reward's arithmetic, with the run's weights where a component has none of its own."""
+    return reward_arithmetic(trajectory, info.components if info else None)
+
+
+def advantage_of(
     trajectory: Trajectory, info: RunInfo | None, siblings: Sequence[Trajectory]
-) -> Iterator[RenderableType]:
+) -> AdvantageArithmetic:
+    """Its advantage's arithmetic, from the rewards of its whole group."""
     ordered = sorted(siblings, key=lambda sibling: sibling.sample)
-    arithmetic = advantage_arithmetic(
+    return advantage_arithmetic(
         reward=trajectory.reward,
         rewards=[sibling.reward for sibling in ordered],
         recorded=trajectory.advantage,
         scale_rewards=info.scale_rewards if info else None,
         group_size=info.num_generations if info else None,
     )
-    return advantage_section(arithmetic, trajectory.mode)
 
 
 def _group(

@@ -1,0 +1,54 @@
+"""The verbs, gathered."""
+
+from typing import Annotated
+
+import typer
+
+from rlvr.cli.list import list_runs
+from rlvr.cli.show import show
+from rlvr.cli.status import status
+
+
+def build() -> typer.Typer:
+    """The application with every verb. Each verb imports what it needs when it runs."""
+    app = typer.Typer(
+        name="rlvr",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    app.callback()(root)
+    app.command("list")(list_runs)
+    app.command("show")(show)
+    app.command("status")(status)
+    return app
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from rlvr import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def root(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_version
+        ),
+    ] = False,
+) -> None:
+    """See what a GRPO training run of a tool-using model did, from what was recorded of it.
+
+    \b
+    Example:
+      rlvr show --sample                two runs that come with rlvr
+      rlvr list outputs                 the runs under a folder
+      rlvr show outputs/demo            one run on a page
+      rlvr show outputs/demo ID         one trajectory in full
+
+    Exit codes: 0 done; 1 nothing found, or records were lost; 2 wrong usage or unreadable input.
+    """

@@ -1,0 +1,71 @@
+"""`rlvr list`: the runs beneath a folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rlvr.cli.output import say, show, show_json
+
+if TYPE_CHECKING:
+    from rlvr.runs import Run
+    from rlvr.views.terminal.listing import RunLine
+
+
+def list_runs(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where to look, with everything beneath it.")
+    ] = Path(),
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """List the recorded runs beneath a folder, newest last.
+
+    \b
+    Example:
+      rlvr list
+      rlvr list outputs --json
+
+    Rewards are the means of the first and of the last step. Exit codes: 0 listed; 1 there is no
+    run; 2 no such folder.
+    """
+    from rlvr.runs import find_runs
+    from rlvr.views.terminal.listing import RunList
+
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is no folder.", param_hint="DIR")
+    lines = [run_line(run) for run in find_runs(folder)]
+    if as_json:
+        show_json("runs", folder=str(folder), runs=lines)
+    elif lines:
+        show(RunList(lines))
+    if not lines:
+        say(f"rlvr: no recorded run beneath {folder}; `rlvr show --sample` shows one of ours.")
+        raise typer.Exit(1)
+
+
+def run_line(run: "Run") -> "RunLine":
+    """What the list says of a run."""
+    from rlvr.analysis import mean_rewards
+    from rlvr.views.terminal.listing import RunLine
+    from rlvr.views.terminal.status import state_line
+
+    info = run.info
+    table = run.to_arrow(columns=["mode", "step", "reward"])
+    rewards = mean_rewards(table)
+    repairs = info.repairs if info else {}
+    return RunLine(
+        id=run.id,
+        place=str(run.path),
+        steps=len(rewards),
+        trajectories=table.num_rows,
+        state=state_line(run.status()),
+        name=info.name if info else None,
+        model=info.model if info else None,
+        trainer=info.trainer if info else None,
+        started_at=info.created_at if info else None,
+        first_reward=rewards[0][1] if rewards else None,
+        last_reward=rewards[-1][1] if rewards else None,
+        repairs_on=sum(repairs.values()) if repairs else None,
+        repairs_off=len(repairs) - sum(repairs.values()) if repairs else None,
+    )

@@ -1,0 +1,63 @@
+"""Gather what the page of a run shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rlvr.cli.opening import Opened
+
+if TYPE_CHECKING:
+    from rlvr.analysis import RunSummary, ToolUse
+    from rlvr.record import RunInfo
+    from rlvr.runs import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A run's page as values. `tools` compares the first training step with the last."""
+
+    info: "RunInfo | None"
+    summary: "RunSummary"
+    tools: "Mapping[str, Sequence[ToolUse]]"
+    damaged: Sequence[str]
+    state: str
+    place: str
+
+    def values(self) -> dict[str, Any]:
+        """What the JSON document holds."""
+        return {
+            "info": self.info,
+            "summary": self.summary,
+            "tools": self.tools,
+            "damaged": self.damaged,
+            "state": self.state,
+            "place": self.place,
+        }
+
+
+def load_page(opened: Opened) -> Page:
+    """Read what the page needs: scalar columns of all steps, tool calls of two."""
+    from rlvr.analysis import SUMMARY_COLUMNS, summarise
+    from rlvr.views.terminal.status import state_line
+
+    run = opened.run
+    summary = summarise(run.to_arrow(columns=list(SUMMARY_COLUMNS)))
+    return Page(
+        info=run.info,
+        summary=summary,
+        tools=_tools(run, summary),
+        damaged=[str(problem) for problem in run.damaged],
+        state=state_line(run.status()),
+        place=str(run.path),
+    )
+
+
+def _tools(run: "Run", summary: "RunSummary") -> "dict[str, Sequence[ToolUse]]":
+    from rlvr.analysis import tool_use
+
+    if not summary.modes:
+        return {}
+    mode = summary.modes[0]
+    steps = [row.step for row in summary.rows(mode)]
+    ends = {f"step {step}": step for step in (steps[0], steps[-1])}
+    return {name: tool_use(run.trajectories(mode=mode, step=step)) for name, step in ends.items()}

@@ -1,0 +1,102 @@
+"""Which trajectories of a run a person asks for."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rlvr.errors import ConfigurationError, RecordNotFound
+from rlvr.record import Mode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rlvr.record import Trajectory
+    from rlvr.runs import Run
+    from rlvr.views.terminal.listing import TrajectoryLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Filters; None leaves a field free. Rewards are bounds, both included."""
+
+    step: int | None = None
+    mode: Mode | None = None
+    group: str | None = None
+    min_reward: float | None = None
+    max_reward: float | None = None
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The keywords of `Run.trajectories` and `Run.to_arrow` for what is set."""
+        chosen: dict[str, Any] = {"step": self.step, "mode": self.mode, "group": self.group}
+        if self.min_reward is not None or self.max_reward is not None:
+            low = float("-inf") if self.min_reward is None else self.min_reward
+            high = float("inf") if self.max_reward is None else self.max_reward
+            chosen["reward"] = (low, high)
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+def trajectory_lines(table: "pa.Table", limit: int) -> "list[TrajectoryLine]":
+    """The first `limit` rows of a table with LINE_COLUMNS."""
+    from rlvr.views.terminal.listing import TrajectoryLine
+
+    return [
+        TrajectoryLine(
+            turns=row.pop("derived_num_turns"),
+            tool_calls=row.pop("derived_num_tool_calls"),
+            tool_errors=row.pop("derived_num_tool_errors"),
+            **row,
+        )
+        for row in table.slice(0, limit).to_pylist()
+    ]
+
+
+LINE_COLUMNS = (
+    "id",
+    "mode",
+    "step",
+    "group_id",
+    "sample",
+    "reward",
+    "advantage",
+    "stop_reason",
+    "derived_num_turns",
+    "derived_num_tool_calls",
+    "derived_num_tool_errors",
+)
+
+
+def find(run: "Run", named: str) -> "Trajectory | list[Trajectory]":
+    """The trajectory or the group of that id, or of the only id that begins so.
+
+    Raises:
+        RecordNotFound: nothing has such an id.
+        ConfigurationError: several ids begin so.
+    """
+    table = run.to_arrow(columns=["id", "group_id"], superseded=True)
+    ids = table["id"].to_pylist()
+    groups = list(dict.fromkeys(table["group_id"].to_pylist()))
+    for known, opened in ((ids, run.trajectory), (groups, run.group)):
+        if named in known:
+            return opened(named)
+    fitting = [known for known in ids if known.startswith(named)]
+    fitting_groups = [known for known in groups if known.startswith(named)]
+    if len(fitting) == 1:
+        return run.trajectory(fitting[0])
+    if not fitting and len(fitting_groups) == 1:
+        return list(run.group(fitting_groups[0]))
+    if not fitting and not fitting_groups:
+        raise RecordNotFound(
+            f"no trajectory or group of run {run.id} has an id that begins with {named!r}; "
+            "`rlvr show RUN --step N` lists the ids of a step."
+        )
+    several = [*fitting, *fitting_groups]
+    some = ", ".join(several[:4])
+    raise ConfigurationError(
+        f"{named!r} begins {len(several)} ids ({some}, ...); name one of them."
+    )
+
+
+def siblings_of(run: "Run", trajectory: "Trajectory") -> "list[Trajectory]":
+    """The rollouts of its group in its own attempt, itself included."""
+    found = run.trajectories(group=trajectory.group_id, mode=trajectory.mode, superseded=True)
+    return [sibling for sibling in found if sibling.attempt == trajectory.attempt]

@@ -1,0 +1,168 @@
+"""`rlvr show`: a run, a group or a trajectory."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample
+from rlvr.cli.output import say, show_json
+from rlvr.cli.output import show as show_parts
+from rlvr.cli.selection import LINE_COLUMNS, Selection, find, siblings_of, trajectory_lines
+from rlvr.errors import ConfigurationError
+from rlvr.record import Mode
+
+if TYPE_CHECKING:
+    from rlvr.record import Trajectory
+
+
+def show(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="Folder or id of a run; with --sample, its name."),
+    ] = None,
+    record: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="Trajectory or group; the beginning of its id will do."),
+    ] = None,
+    *,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Show the bundled runs: upstream, repaired.")
+    ] = False,
+    step: Annotated[int | None, typer.Option(help="List the trajectories of this step.")] = None,
+    mode: Annotated[Mode | None, typer.Option(help="List training or evaluation only.")] = None,
+    group: Annotated[str | None, typer.Option(help="List the trajectories of this group.")] = None,
+    min_reward: Annotated[
+        float | None, typer.Option(help="List trajectories with at least this reward.")
+    ] = None,
+    max_reward: Annotated[
+        float | None, typer.Option(help="List trajectories with at most this reward.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="List at most so many trajectories.")] = 20,
+    full: Annotated[
+        bool, typer.Option("--full", help="Show the whole of messages beyond 20,000 characters.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show a run on a page, the trajectories that filters choose, or one trajectory in full.
+
+    \b
+    Example:
+      rlvr show outputs/demo                                  the run
+      rlvr show outputs/demo --step 10 --min-reward 0.9       some of its trajectories
+      rlvr show outputs/demo train-s000010-b000010-a00-r000-00003
+      rlvr show --sample repaired                             a run that comes with rlvr
+
+    In JSON, NaN and the infinities are strings. Exit codes: 0 shown; 1 nothing matches; 2 no such
+    run, or wrong usage.
+    """
+    if sample and run is None:
+        _samples(as_json=as_json)
+        return
+    if run is None:
+        raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
+    opened = open_sample(run) if sample else open_named(run)
+    selection = Selection(
+        step=step, mode=mode, group=group, min_reward=min_reward, max_reward=max_reward
+    )
+    if record is not None:
+        if selection.filters:
+            raise ConfigurationError("an ID and filters exclude each other; leave one of them out.")
+        _record(opened, record, full=full, as_json=as_json)
+    elif selection.filters:
+        _list(opened, selection, limit=limit, as_json=as_json)
+    else:
+        _run(opened, as_json=as_json)
+
+
+def _run(opened: Opened, *, as_json: bool) -> None:
+    from rlvr.cli.pages import load_page
+    from rlvr.views.terminal.run import run_view
+
+    page = load_page(opened)
+    if as_json:
+        show_json("run", **page.values())
+        return
+    further = () if opened.bundled else ((f"rlvr status {opened.argument}", "what was lost"),)
+    show_parts(
+        run_view(
+            page.summary,
+            info=page.info,
+            run=opened.argument,
+            place=page.place,
+            state=page.state,
+            tools=page.tools,
+            damaged=page.damaged,
+            further=further,
+        )
+    )
+
+
+def _list(opened: Opened, selection: Selection, *, limit: int, as_json: bool) -> None:
+    from rlvr.views.terminal.listing import TrajectoryList
+
+    table = opened.run.to_arrow(columns=list(LINE_COLUMNS), **selection.filters)
+    lines = trajectory_lines(table, limit)
+    if as_json:
+        show_json("trajectories", run=opened.run.id, total=table.num_rows, trajectories=lines)
+    elif lines:
+        show_parts(TrajectoryList(lines, table.num_rows))
+    if not lines:
+        say(f"rlvr: no trajectory of {opened.run.id} matches; loosen the filters.")
+        raise typer.Exit(1)
+
+
+def _record(opened: Opened, named: str, *, full: bool, as_json: bool) -> None:
+    found = find(opened.run, named)
+    if not isinstance(found, list):
+        _trajectory(opened, found, full=full, as_json=as_json)
+    elif as_json:
+        show_json("group", group_id=found[0].group_id, trajectories=found)
+    else:
+        from rlvr.views.terminal.group import group_view
+
+        show_parts(group_view(found, info=opened.run.info, run=opened.argument))
+
+
+def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json: bool) -> None:
+    from rlvr.views.terminal.trajectory import advantage_of, reward_of, trajectory_view
+
+    info = opened.run.info
+    siblings = siblings_of(opened.run, trajectory)
+    place = _place(opened, trajectory)
+    if as_json:
+        show_json(
+            "trajectory",
+            trajectory=trajectory,
+            reward=reward_of(trajectory, info),
+            advantage=advantage_of(trajectory, info, siblings),
+            siblings=[sibling.id for sibling in siblings],
+            place=place,
+        )
+        return
+    show_parts(trajectory_view(trajectory, info=info, siblings=siblings, full=full, place=place))
+
+
+def _place(opened: Opened, trajectory: "Trajectory") -> str | None:
+    from rlvr.store.layout import parse_record_id
+
+    parsed = parse_record_id(trajectory.id or "")
+    if parsed is None:
+        return None
+    name, row = parsed
+    return f"{Path(opened.run.path) / name.path}, row {row}"
+
+
+def _samples(*, as_json: bool) -> None:
+    from rlvr.cli.pages import load_page
+    from rlvr.views.terminal.run import comparison_view
+
+    pages = {name: load_page(open_sample(name)) for name in SAMPLES}
+    if as_json:
+        show_json("samples", runs={name: page.values() for name, page in pages.items()})
+        return
+    commands = [
+        (f"rlvr show --sample {name}", f"the {name} run on a page") for name in reversed(SAMPLES)
+    ]
+    summaries = {name: page.summary for name, page in pages.items()}
+    show_parts(comparison_view(summaries, commands))
