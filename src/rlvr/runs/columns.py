@@ -1,0 +1,48 @@
+"""Which columns a question gets, and tables of just these."""
+
+import difflib
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+
+from rlvr.errors import ConfigurationError
+from rlvr.schema import COLUMNS, TOKENS, Kind
+
+_TOKEN_NAMES = frozenset(column.name for column in TOKENS)
+
+
+def without_tokens(present: Sequence[str]) -> list[str]:
+    """All but the token columns of a file."""
+    return [name for name in present if name not in _TOKEN_NAMES]
+
+
+def just(wanted: Sequence[str]) -> Callable[[Sequence[str]], list[str]]:
+    """Those of the wanted columns that a file has."""
+    return lambda present: [name for name in wanted if name in set(present)]
+
+
+def wanted_schema(columns: Sequence[str] | None) -> pa.Schema:
+    """Schema of the columns named, or of every scalar and derived one.
+
+    Raises:
+        ConfigurationError: there is no such column.
+    """
+    declared = {column.name: column for column in COLUMNS + TOKENS}
+    if columns is None:
+        columns = [c.name for c in COLUMNS if c.kind in (Kind.SCALAR, Kind.DERIVED)]
+    for name in columns:
+        if name not in declared:
+            close = difflib.get_close_matches(name, declared, 3, 0.3) or declared
+            raise ConfigurationError(f"no column {name!r}. Did you mean {', '.join(close)}?")
+    return pa.schema([declared[name].field for name in columns])
+
+
+def shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the schema's columns, null where its file has none."""
+    arrays = [
+        table[field.name]
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)

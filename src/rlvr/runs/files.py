@@ -1,0 +1,198 @@
+"""Reading the files of a run; what can't be read is noted and left out."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rlvr.codec import check_format, pack
+from rlvr.errors import DamagedFile, NewerFormat, RlvrError
+from rlvr.record import Mode
+from rlvr.store import TRAJECTORIES_FOLDER, BatchName
+
+T = TypeVar("T")
+
+UNREADABLE = (OSError, RlvrError, pa.ArrowException, ValueError, KeyError, TypeError)
+"""What a torn or alien file makes Arrow and our decoder raise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFile:
+    """A trajectory file and what its name says."""
+
+    path: Path
+    name: BatchName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFilter:
+    """Which rows pass. `reward` is (lowest, highest), both included."""
+
+    id: str | None = None
+    group: str | None = None
+    reward: tuple[float, float] | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that the mask is computed from; empty where every row passes."""
+        names = {"id": self.id, "group_id": self.group, "reward": self.reward}
+        return [name for name, wanted in names.items() if wanted is not None]
+
+    def mask(self, table: pa.Table) -> list[bool]:
+        """True for each row that passes; a missing or NaN reward never does."""
+        return [self._passes(row) for row in table.to_pylist()]
+
+    def _passes(self, row: Mapping[str, Any]) -> bool:
+        if self.id is not None and row["id"] != pack(self.id):
+            return False
+        if self.group is not None and row["group_id"] != pack(self.group):
+            return False
+        if self.reward is None:
+            return True
+        lowest, highest = self.reward
+        return row["reward"] is not None and lowest <= row["reward"] <= highest
+
+
+class Damage:
+    """The files that could not be read, each with its reason."""
+
+    def __init__(self) -> None:
+        self._found: dict[Path, DamagedFile] = {}
+
+    @property
+    def files(self) -> tuple[DamagedFile, ...]:
+        """One error for each file, by path."""
+        return tuple(self._found[path] for path in sorted(self._found))
+
+    def note(self, path: Path, error: Exception) -> None:
+        """Note a file. A newer format is no damage: its error goes on.
+
+        Raises:
+            NewerFormat: that is the error.
+        """
+        if isinstance(error, NewerFormat):
+            raise error
+        reason = error if isinstance(error, DamagedFile) else f"{path} can't be read ({error})"
+        remedy = "" if isinstance(error, DamagedFile) else "; the rest of the run is fine."
+        self._found[path] = DamagedFile(f"{reason}{remedy}")
+
+    def paths(self) -> frozenset[Path]:
+        """The files that could not be read."""
+        return frozenset(self._found)
+
+    def document(self, path: Path) -> bytes | None:
+        """The bytes of a small file, or None where there is none or it can't be read."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.note(path, error)
+            return None
+
+    def parsed(self, path: Path, decode: Callable[[bytes, str], T]) -> T | None:
+        """A small file decoded; None where there is none, where it is empty or can't be read.
+
+        An attempt's file is empty for the moment between its claim and its writing.
+        """
+        payload = self.document(path)
+        if not payload:
+            return None
+        try:
+            return decode(payload, str(path))
+        except UNREADABLE as error:
+            self.note(path, error)
+            return None
+
+    def rows(
+        self, path: Path, table: pa.Table, decode: Callable[[pa.Table], Iterator[T]]
+    ) -> list[T]:
+        """The decoded rows of a table, up to one that does not decode."""
+        rows: list[T] = []
+        try:
+            rows.extend(decode(table))
+        except UNREADABLE as error:
+            self.note(path, error)
+        return rows
+
+    def tables(
+        self,
+        path: Path,
+        choose: Callable[[Sequence[str]], list[str]],
+        where: RowFilter = RowFilter(),
+    ) -> Iterator[pa.Table]:
+        """The rows that pass, one table for each row group; nothing where it can't be read.
+
+        `choose` picks the columns to read from those that the file has.
+        """
+        try:
+            with pq.ParquetFile(path) as file:
+                check_format(file.schema_arrow, str(path))
+                columns = choose(file.schema_arrow.names)
+                for group in range(file.num_row_groups):
+                    table = _read(file, group, columns, where)
+                    if table.num_rows:
+                        yield table
+        except FileNotFoundError:
+            return
+        except UNREADABLE as error:
+            self.note(path, error)
+
+    def verify(self, path: Path) -> int:
+        """Number of rows by the file's footer; 0 where it can't be read."""
+        try:
+            with pq.ParquetFile(path) as file:
+                check_format(file.schema_arrow, str(path))
+                return file.metadata.num_rows
+        except FileNotFoundError:
+            return 0
+        except UNREADABLE as error:
+            self.note(path, error)
+            return 0
+
+
+def _read(file: pq.ParquetFile, group: int, columns: list[str], where: RowFilter) -> pa.Table:
+    """One row group, filtered; its content is read only where a row passes."""
+    if not where.columns:
+        return file.read_row_group(group, columns=columns, use_threads=False)
+    mask = where.mask(file.read_row_group(group, columns=where.columns, use_threads=False))
+    if not any(mask):
+        return file.schema_arrow.empty_table().select(columns)
+    return file.read_row_group(group, columns=columns, use_threads=False).filter(pa.array(mask))
+
+
+def batch_files(folder: Path, damage: Damage) -> list[BatchFile]:
+    """Every trajectory file of a run, ordered by attempt, step, mode, batch, rank and part."""
+    files = []
+    for path in visible(folder / TRAJECTORIES_FOLDER):
+        name = BatchName.parse(path.stem) if path.suffix == ".parquet" else None
+        if name is None:
+            damage.note(path, DamagedFile(f"{path} is no file of rlvr's; move it elsewhere."))
+        else:
+            files.append(BatchFile(path=path, name=name))
+    return sorted(files, key=lambda file: file.name)
+
+
+def every_column(present: Sequence[str]) -> list[str]:
+    """All columns of a file."""
+    return list(present)
+
+
+def visible(folder: Path) -> list[Path]:
+    """Files of a folder, without those that are being written; empty where it does not exist."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def matches(name: BatchName, *, mode: Mode | None, step: int | range | None) -> bool:
+    """Whether a file can hold trajectories of that mode and step."""
+    if mode is not None and name.mode != mode:
+        return False
+    if step is None:
+        return True
+    return name.step == step if isinstance(step, int) else name.step in step

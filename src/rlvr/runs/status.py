@@ -1,0 +1,175 @@
+"""How a run stands: what each process was offered, recorded and lost, and whether it lives."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rlvr.codec import decode_document
+from rlvr.errors import DamagedFile
+from rlvr.runs.files import Damage, batch_files, visible
+from rlvr.store import RANKS_FOLDER, host_name, parse_rank, process_mark
+
+_SAME = (
+    "rank",
+    "attempt",
+    "offered",
+    "recorded",
+    "dropped",
+    "failed",
+    "bytes_written",
+    "outages",
+    "metric_rows_lost",
+    "annotations_lost",
+    "last_error",
+    "started_at",
+    "pid",
+    "host",
+    "closed",
+)
+"""What a rank's file and its status call alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankStatus:
+    """The counts of one process of one attempt, in trajectories, as of `last_write`.
+
+    `alive` is None where the process ran on another machine. `recorded` is at least what its
+    files hold. Times are Unix seconds.
+    """
+
+    rank: int
+    attempt: int
+    offered: int
+    recorded: int
+    dropped: int
+    failed: int
+    bytes_written: int
+    outages: int
+    metric_rows_lost: int
+    annotations_lost: int
+    last_error: str | None
+    started_at: float
+    last_write: float
+    pid: int
+    host: str
+    closed: bool
+    alive: bool | None
+
+    @property
+    def queued(self) -> int:
+        """Offered, but neither recorded nor counted as lost when the counts were written."""
+        return max(self.offered - self.recorded - self.dropped - self.failed, 0)
+
+    @property
+    def not_recorded(self) -> int:
+        """At least so many will never be in the record. What a living process queues may be."""
+        return self.dropped + self.failed + (self.queued if self.alive is False else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """The counts of all processes of all attempts of a run."""
+
+    run: str
+    ranks: tuple[RankStatus, ...]
+
+    @property
+    def offered(self) -> int:
+        """Trajectories that the trainer handed over."""
+        return sum(rank.offered for rank in self.ranks)
+
+    @property
+    def recorded(self) -> int:
+        """Trajectories that the files hold."""
+        return sum(rank.recorded for rank in self.ranks)
+
+    @property
+    def dropped(self) -> int:
+        """Left out because a queue or the disk was full."""
+        return sum(rank.dropped for rank in self.ranks)
+
+    @property
+    def failed(self) -> int:
+        """Left out because the store or the codec could not take them."""
+        return sum(rank.failed for rank in self.ranks)
+
+    @property
+    def queued(self) -> int:
+        """Waiting in a process that may still write them."""
+        return sum(rank.queued for rank in self.ranks if rank.alive is not False)
+
+    @property
+    def not_recorded(self) -> int:
+        """At least so many are lost, as of `as_of`."""
+        return sum(rank.not_recorded for rank in self.ranks)
+
+    @property
+    def alive(self) -> bool:
+        """Whether any process is known to live."""
+        return any(rank.alive for rank in self.ranks)
+
+    @property
+    def as_of(self) -> float | None:
+        """When the last process wrote its counts; None where none has."""
+        return max((rank.last_write for rank in self.ranks), default=None)
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        if self.as_of is None:
+            return f"run {self.run}: nothing recorded yet"
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.as_of))
+        state = "running" if self.alive else "not running"
+        line = f"run {self.run} ({state}): {self.recorded} of {self.offered} trajectories recorded"
+        queued = f", {self.queued} queued" if self.queued else ""
+        lost = f"; at least {self.not_recorded} not recorded" if self.not_recorded else ""
+        return f"{line}{queued}{lost}, as of {when}"
+
+
+def read_status(folder: Path, damage: Damage) -> RunStatus:
+    """The status of the run in a folder."""
+    ranks = []
+    for path in visible(folder / RANKS_FOLDER):
+        payload = damage.document(path) if parse_rank(path.name) else None
+        if payload is None:
+            continue
+        try:
+            ranks.append(_rank_status(decode_document(payload, str(path))))
+        except DamagedFile as error:
+            damage.note(path, error)
+        except (KeyError, TypeError) as error:
+            damage.note(path, DamagedFile(f"{path} is not what rlvr wrote ({error!r})."))
+    ranks = [rank if rank.closed else _counted(rank, folder, damage) for rank in ranks]
+    return RunStatus(run=folder.name, ranks=tuple(sorted(ranks, key=_place)))
+
+
+def _rank_status(counts: Mapping[str, Any]) -> RankStatus:
+    return RankStatus(
+        **{name: counts[name] for name in _SAME},
+        last_write=counts["written_at"],
+        alive=_alive(counts),
+    )
+
+
+def _alive(counts: Mapping[str, Any]) -> bool | None:
+    if counts["closed"]:
+        return False
+    if counts["host"] != host_name():
+        return None
+    return bool(process_mark(counts["pid"]) == counts["process"])
+
+
+def _counted(rank: RankStatus, folder: Path, damage: Damage) -> RankStatus:
+    """The status with the rows counted that were written after the counts."""
+    rows = sum(
+        damage.verify(file.path)
+        for file in batch_files(folder, damage)
+        if (file.name.rank, file.name.attempt) == (rank.rank, rank.attempt)
+    )
+    return replace(rank, recorded=max(rank.recorded, rows), offered=max(rank.offered, rows))
+
+
+def _place(rank: RankStatus) -> tuple[int, int]:
+    return rank.attempt, rank.rank
