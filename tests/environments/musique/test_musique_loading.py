@@ -170,7 +170,7 @@ def test_a_file_that_can_not_be_read_says_where_and_why(tmp_path, name, content,
 
 @pytest.mark.parametrize("path", ["./nowhere", "/nowhere/at/all", "nowhere.jsonl", "a/b/c", "~/no"])
 def test_a_missing_path_says_where_it_was_looked_for(path):
-    with pytest.raises(ConfigurationError, match="there is no file or folder .*looked from"):
+    with pytest.raises(ConfigurationError, match=r"there is no file or folder .*looked from"):
         load_examples(f"{path},,train")
 
 
