@@ -6,6 +6,7 @@ What a view changes for training is decided by the repairs it is given; without 
 the library ships it.
 """
 
+import asyncio
 import copy
 import functools
 import inspect
@@ -85,6 +86,13 @@ def recording_view(environment: Any, settings: ViewSettings) -> Any:
     return view
 
 
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 def _recording_tool(tool: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a tool: keep what it returned or raised, and how long it took."""
 
@@ -125,7 +133,11 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
         started: list[RolloutCapture] = []
         self.rlvr_batch = BatchCapture(rollouts=started)
         with current(STARTED_ROLLOUTS, started):
-            results = await super().a_generate(inputs, *args, **kwargs)
+            try:
+                results = await super().a_generate(inputs, *args, **kwargs)
+            except BaseException:
+                await _cancel_others()  # the batch is lost: end its other rollouts now
+                raise
         self.rlvr_batch = _batch_capture(self, results)
         return results
 

@@ -221,8 +221,8 @@ class EmbeddedClient:
         model: str,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Any] | None = None,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
+        temperature: float | None = None,
+        top_p: float | None = None,
         n: int = 1,
         max_tokens: int | None = None,
         max_completion_tokens: int | None = None,
@@ -237,14 +237,14 @@ class EmbeddedClient:
         """
         if n != 1:
             raise ConfigurationError(f"embedded inference samples one answer a request, not {n}")
-        extra = extra_body or {}
+        extra = {name: value for name, value in (extra_body or {}).items() if value is not None}
         request = _Request(
             prompt_ids=self._engine.prompt_ids(messages, tools),
             sampling=_Sampling(
-                temperature=temperature,
-                top_p=top_p,
+                temperature=1.0 if temperature is None else temperature,
+                top_p=1.0 if top_p is None else top_p,
                 top_k=int(extra.get("top_k", -1)),
-                min_p=float(extra.get("min_p") or 0.0),
+                min_p=float(extra.get("min_p", 0.0)),
                 repetition_penalty=float(extra.get("repetition_penalty", 1.0)),
                 max_tokens=max_completion_tokens or max_tokens,
             ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import logging
 import queue
 import time
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from verifiers.trainers.async_batch_generator import AsyncBatchGenerator, BatchR
 
 from rlvr.capture.rollout import BatchCapture
 from rlvr.errors import GenerationFailed
+
+
+logger = logging.getLogger("rlvr")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,8 @@ class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # ver
     def _generation_worker(self) -> None:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
+        # One failure is carried to the trainer; its siblings' are in the record, not on the screen.
+        loop.set_exception_handler(lambda _, context: logger.debug(context["message"]))
         self.worker_loop = loop
         self.client = self._make_client()
         try:
