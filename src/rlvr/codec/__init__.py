@@ -1,6 +1,6 @@
 """Trajectories to Arrow and JSON, and back, exactly."""
 
-from rlvr.codec.derived import derived_columns, has_unparsed_call, tag_valid, text_hash
+from rlvr.codec.derived import derived_columns, text_hash
 from rlvr.codec.documents import (
     decode_attempt,
     decode_document,
@@ -36,12 +36,10 @@ __all__ = [
     "encode_document",
     "encode_run",
     "from_table",
-    "has_unparsed_call",
     "load",
     "metrics_from_table",
     "metrics_to_table",
     "pack",
-    "tag_valid",
     "text_hash",
     "to_table",
     "unpack",

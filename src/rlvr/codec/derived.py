@@ -1,21 +1,11 @@
 """The derived columns of a trajectory: pure functions of the record, of one declared version."""
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rlvr.record import Message, Trajectory
 from rlvr.schema import DERIVED_VERSION
-
-_CALL_MARKS = (
-    "<tool_call>",
-    "<function_call>",
-    "<function=",
-    "<|tool_call",
-    "<|python_tag|>",
-    "[TOOL_CALLS]",
-    "<\uff5ctool\u2581call",  # DeepSeek's, with its full-width bar
-)
+from rlvr.utils.tags import tag_count, tag_is_valid, unparsed_calls
 
 
 def derived_columns(trajectory: Trajectory) -> Mapping[str, int | bool | str | None]:
@@ -29,36 +19,24 @@ def derived_columns(trajectory: Trajectory) -> Mapping[str, int | bool | str | N
         "derived_num_tool_calls": len(trajectory.tool_calls),
         "derived_num_tool_responses": sum(message.role == "tool" for message in completion),
         "derived_num_tool_errors": len(failed),
-        "derived_think_valid": tag_valid(texts, "think"),
-        "derived_cite_valid": tag_valid(texts, "cite"),
-        "derived_answer_valid": tag_valid(texts, "answer"),
-        "derived_unparsed_call": any(map(has_unparsed_call, completion)),
+        "derived_think_valid": _tag_valid(texts, "think"),
+        "derived_cite_valid": _tag_valid(texts, "cite"),
+        "derived_answer_valid": _tag_valid(texts, "answer"),
+        "derived_unparsed_call": any(map(_has_unparsed_call, completion)),
         "derived_text_hash": text_hash(completion),
     }
 
 
-def tag_valid(texts: Iterable[str], tag: str) -> bool | None:
-    """Whether every `<tag>` is closed in its message, not nested and not empty; None if unused."""
-    marks = re.compile(rf"<(/?){tag}>")
-    used = False
-    for text in texts:
-        found = list(marks.finditer(text))
-        used = used or bool(found)
-        if len(found) % 2:
-            return False
-        for opening, closing in zip(found[::2], found[1::2], strict=True):
-            inner = text[opening.end() : closing.start()]
-            if opening[1] or not closing[1] or not inner.strip():
-                return False
-    return True if used else None
+def _tag_valid(texts: Sequence[str], tag: str) -> bool | None:
+    """Whether the tag is well formed wherever it is used; None where it is used nowhere."""
+    using = [text for text in texts if tag_count(text, tag)]
+    return all(tag_is_valid(text, tag) for text in using) if using else None
 
 
-def has_unparsed_call(message: Message) -> bool:
-    """Whether the text of an assistant message holds a call although the message has none."""
-    if message.role != "assistant" or message.tool_calls:
-        return False
-    text = message.text
-    return any(mark in text for mark in _CALL_MARKS)
+def _has_unparsed_call(message: Message) -> bool:
+    """Whether the text of an assistant message opens a call although the message has none."""
+    called = message.role != "assistant" or bool(message.tool_calls)
+    return not called and unparsed_calls(message.text) > 0
 
 
 def text_hash(messages: Iterable[Message]) -> str:
