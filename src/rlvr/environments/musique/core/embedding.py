@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlvr.errors import MissingDependency
+from rlvr.errors import ConfigurationError, MissingDependency
 
 Embed = Callable[[list[str]], NDArray[Any]]
 """Texts to vectors: an array of shape (texts, dimensions)."""
@@ -23,6 +23,7 @@ def sentence_embedding(model: str | None = None) -> Embed:
 
     Raises:
         MissingDependency: sentence-transformers is not installed.
+        ConfigurationError: the model is not here and can't be fetched.
     """
     try:
         from sentence_transformers import SentenceTransformer
@@ -31,7 +32,13 @@ def sentence_embedding(model: str | None = None) -> Embed:
             "the semantic and hybrid retrievers need sentence-transformers; "
             "install it with: pip install 'rlvr[semantic]'"
         ) from error
-    encoder = SentenceTransformer(model or DEFAULT_MODEL)
+    try:
+        encoder = SentenceTransformer(model or DEFAULT_MODEL)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the embedding model {model or DEFAULT_MODEL!r} does not load: {error} Name a local "
+            "folder with embedding_model, or use the lexical retriever"
+        ) from error
 
     def embed(texts: list[str]) -> NDArray[np.float32]:
         return np.asarray(encoder.encode(texts, show_progress_bar=False), dtype=np.float32)
