@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from statistics import pvariance
 
 from rlvr.record import Trajectory
@@ -65,8 +66,13 @@ def _by_variance(ranked: Sequence[Trajectory]) -> list[Trajectory]:
     groups: defaultdict[str, list[Trajectory]] = defaultdict(list)
     for trajectory in ranked:
         groups[trajectory.group_id].append(trajectory)
-    ordered = sorted(groups.values(), key=lambda group: -pvariance(map(_reward, group)))
+    ordered = sorted(groups.values(), key=_variance, reverse=True)
     return [trajectory for group in ordered for trajectory in group]
+
+
+def _variance(group: Sequence[Trajectory]) -> Fraction:
+    """Exact, since the square of a large reward overflows a float."""
+    return pvariance([Fraction(_reward(trajectory)) for trajectory in group])
 
 
 def _distinct(wanted: Sequence[tuple[Why, Trajectory]], samples: int) -> tuple[Pick, ...]:
