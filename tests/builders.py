@@ -230,3 +230,18 @@ def odd_trajectory() -> Trajectory:
         evidence=TokenEvidence(),
         cost=Cost(),
     )
+
+
+def write_run(
+    output_dir, *, steps: int = 6, learns: bool = True, run: str = RUN_ID, extra=(), **changes
+):
+    """Record a run with the real recorder; returns its folder. `extra` is one more batch."""
+    from rlvr.recorder import Recorder
+
+    info = run_info(run=run, **changes)
+    with Recorder.open(output_dir, info=info, run=run) as recorder:
+        for batch in batches(steps, learns=learns):
+            recorder.record_batch([replace(rollout, run=run) for rollout in batch])
+        if extra:
+            recorder.record_batch([replace(rollout, run=run) for rollout in extra])
+    return output_dir / "rlvr" / run

@@ -6,10 +6,11 @@ question answered no (records were lost); 2 wrong usage or input that can't be r
 
 import io
 import sys
+from collections.abc import Sequence
 
 
-def main() -> None:
-    """Run the command line and exit with its code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, of this process unless given, and exit with its code."""
     from rlvr.cli.app import build
     from rlvr.errors import RecordNotFound, RlvrError
 
@@ -18,7 +19,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        build()()
+        build()(arguments, prog_name="rlvr")
     except RlvrError as error:
         print(f"rlvr: {error}", file=sys.stderr)  # noqa: T201 - the one place that says it
         raise SystemExit(1 if isinstance(error, RecordNotFound) else 2) from None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rlvr.cli.opening import shown_path
 from rlvr.cli.output import say, show, show_json
 
 if TYPE_CHECKING:
@@ -51,12 +52,12 @@ def run_line(run: "Run") -> "RunLine":
     from rlvr.views.terminal.status import state_line
 
     info = run.info
-    table = run.to_arrow(columns=["mode", "step", "reward"])
+    table = run.to_arrow(["mode", "step", "reward"])
     rewards = mean_rewards(table)
     repairs = info.repairs if info else {}
     return RunLine(
         id=run.id,
-        place=str(run.path),
+        place=shown_path(run.path),
         steps=len(rewards),
         trajectories=table.num_rows,
         state=state_line(run.status()),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlvr.cli.output import say
 from rlvr.errors import ConfigurationError, RunNotFound
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ def open_named(named: str) -> Opened:
     from rlvr.runs import find_runs, open_run
 
     if Path(named).exists():
-        return Opened(run=open_run(named), argument=shlex.quote(named))
+        run = open_run(named)
+        if not run.others:
+            return Opened(run=run, argument=shlex.quote(named))
+        older = ", ".join(shown_path(path) for path in run.others[-3:])
+        say(f"rlvr: the newest of {len(run.others) + 1} runs at {named}; others: {older}")
+        return Opened(run=run, argument=shlex.quote(shown_path(run.path)))
     fitting = [run for run in find_runs(Path()) if run.id.startswith(named)]
     if not fitting:
         raise RunNotFound(
@@ -64,6 +70,14 @@ def open_sample(name: str) -> Opened:
             "install rlvr from a release, or record one with `rlvr demo`."
         )
     return Opened(run=runs[0], argument=f"--sample {name}", bundled=True)
+
+
+def shown_path(path: Path) -> str:
+    """The path as a person types it: from here where it lies beneath, else whole."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def sample_folder() -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rlvr.cli.opening import Opened
+from rlvr.cli.opening import Opened, shown_path
 
 if TYPE_CHECKING:
     from rlvr.analysis import RunSummary, ToolUse
@@ -41,14 +41,14 @@ def load_page(opened: Opened) -> Page:
     from rlvr.views.terminal.status import state_line
 
     run = opened.run
-    summary = summarise(run.to_arrow(columns=list(SUMMARY_COLUMNS)))
+    summary = summarise(run.to_arrow(SUMMARY_COLUMNS))
     return Page(
         info=run.info,
         summary=summary,
         tools=_tools(run, summary),
         damaged=[str(problem) for problem in run.damaged],
         state=state_line(run.status()),
-        place=str(run.path),
+        place=shown_path(run.path),
     )
 
 

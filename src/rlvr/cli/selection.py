@@ -72,12 +72,15 @@ def find(run: "Run", named: str) -> "Trajectory | list[Trajectory]":
         RecordNotFound: nothing has such an id.
         ConfigurationError: several ids begin so.
     """
-    table = run.to_arrow(columns=["id", "group_id"], superseded=True)
-    ids = table["id"].to_pylist()
-    groups = list(dict.fromkeys(table["group_id"].to_pylist()))
-    for known, opened in ((ids, run.trajectory), (groups, run.group)):
-        if named in known:
-            return opened(named)
+    from rlvr.store import parse_record_id
+
+    if parse_record_id(named) is not None:
+        return run.trajectory(named)
+    table = run.to_arrow(["id", "group_id"], superseded=True)
+    ids: list[str] = [str(known) for known in table["id"].to_pylist()]
+    groups = list(dict.fromkeys(str(known) for known in table["group_id"].to_pylist()))
+    if named in groups:
+        return list(run.group(named))
     fitting = [known for known in ids if known.startswith(named)]
     fitting_groups = [known for known in groups if known.startswith(named)]
     if len(fitting) == 1:
@@ -98,5 +101,11 @@ def find(run: "Run", named: str) -> "Trajectory | list[Trajectory]":
 
 def siblings_of(run: "Run", trajectory: "Trajectory") -> "list[Trajectory]":
     """The rollouts of its group in its own attempt, itself included."""
-    found = run.trajectories(group=trajectory.group_id, mode=trajectory.mode, superseded=True)
+    found = run.trajectories(
+        mode=trajectory.mode,
+        step=trajectory.step,
+        group=trajectory.group_id,
+        superseded=True,
+        tokens=False,
+    )
     return [sibling for sibling in found if sibling.attempt == trajectory.attempt]

@@ -1,11 +1,10 @@
 """`rlvr show`: a run, a group or a trajectory."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample
+from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_path
 from rlvr.cli.output import say, show_json
 from rlvr.cli.output import show as show_parts
 from rlvr.cli.selection import LINE_COLUMNS, Selection, find, siblings_of, trajectory_lines
@@ -144,13 +143,13 @@ def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json
 
 
 def _place(opened: Opened, trajectory: "Trajectory") -> str | None:
-    from rlvr.store.layout import parse_record_id
+    from rlvr.store import parse_record_id
 
     parsed = parse_record_id(trajectory.id or "")
     if parsed is None:
         return None
     name, row = parsed
-    return f"{Path(opened.run.path) / name.path}, row {row}"
+    return f"{shown_path(opened.run.path / name.path)}, row {row}"
 
 
 def _samples(*, as_json: bool) -> None:

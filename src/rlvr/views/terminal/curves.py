@@ -19,6 +19,7 @@ COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 MARKS = "●○▲△■□"
 BARS = "▁▂▃▄▅▆▇█"
 MAX_WIDTH = 96
+PIPE_WIDTH = 78
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ class Curves:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Braille where colour tells the series apart, marks where it can't."""
         coloured = console.color_system is not None and not console.no_color
-        width = self.width or min(options.max_width, MAX_WIDTH)
+        widest = MAX_WIDTH if console.is_terminal else PIPE_WIDTH
+        width = self.width or min(options.max_width, widest)
         yield self.drawn(width, coloured=coloured)
 
     def drawn(self, width: int, *, coloured: bool) -> Text:
