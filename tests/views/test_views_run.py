@@ -64,8 +64,8 @@ def test_wrong_tokens_are_flagged_and_right_ones_are_not():
         replace(r, evidence=replace(r.evidence, ids_match=False, attended_share=0.4)) for r in made
     ]
     shown = piped(page(wrong))
-    assert "⚠ in 0 % of the rollouts" in shown
-    assert "⚠ 40 % of the tokens" in shown
+    assert "⚠ in 0% of the rollouts" in shown
+    assert "⚠ 40% of the tokens" in shown
 
 
 def test_settings_of_a_run_are_not_read_as_markup_or_control_sequences():

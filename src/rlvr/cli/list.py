@@ -49,7 +49,7 @@ def run_line(run: "Run") -> "RunLine":
     """What the list says of a run."""
     from rlvr.analysis import mean_rewards
     from rlvr.views.terminal.listing import RunLine
-    from rlvr.views.terminal.status import state_line
+    from rlvr.views.terminal.status import short_state
 
     info = run.info
     table = run.to_arrow(["mode", "step", "reward"])
@@ -60,7 +60,7 @@ def run_line(run: "Run") -> "RunLine":
         place=shown_path(run.path),
         steps=len(rewards),
         trajectories=table.num_rows,
-        state=state_line(run.status()),
+        state=short_state(run.status()),
         name=info.name if info else None,
         model=info.model if info else None,
         trainer=info.trainer if info else None,

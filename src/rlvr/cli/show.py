@@ -43,14 +43,16 @@ def show(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show a run on a page, the trajectories that filters choose, or one trajectory in full.
+    """Show a run, some of its trajectories, or one in full.
+
+    Without ID and filters it is the page of the run: settings, reward, components, tools, tokens.
 
     \b
     Example:
-      rlvr show outputs/demo                                  the run
-      rlvr show outputs/demo --step 10 --min-reward 0.9       some of its trajectories
+      rlvr show outputs/demo                              the run
+      rlvr show outputs/demo --step 10 --min-reward 0.9   its trajectories
       rlvr show outputs/demo train-s000010-b000010-a00-r000-00003
-      rlvr show --sample repaired                             a run that comes with rlvr
+      rlvr show --sample repaired                         a run of ours
 
     In JSON, NaN and the infinities are strings. Exit codes: 0 shown; 1 nothing matches; 2 no such
     run, or wrong usage.

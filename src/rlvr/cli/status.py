@@ -25,7 +25,9 @@ def status(
         bool, typer.Option("--json", help="Print one JSON document; with --watch, the last.")
     ] = False,
 ) -> None:
-    """Say what was recorded, queued, dropped and failed, for each process and attempt.
+    """Say what was recorded of a run and what was lost.
+
+    For each process of each attempt: recorded, queued, dropped, failed, and whether it lives.
 
     \b
     Example:

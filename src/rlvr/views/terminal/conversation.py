@@ -68,15 +68,13 @@ def _message(
 
 
 def _header(message: Message, tool_name: str | None, note: str) -> Text:
-    title, style = _HEADERS.get(message.role, ("", "bold yellow"))
+    title, style = _HEADERS.get(message.role, ("", "bold magenta"))
     if message.role in ("tool", "function", "ipython"):
         title = f"🔧 TOOL [{one_line(tool_name or 'unknown', 80)}]"
     elif not title:
         title = f"❔ {one_line(message.role, 80).upper() or 'UNKNOWN'}"
-    header = Text(f"{title}:", style=style)
-    if note:
-        header.append(f"  {note}", "not bold dim")
-    return header
+    header = Text().append(f"{title}:", style)
+    return header.append(f"  {note}", "dim") if note else header
 
 
 def _call(call: ToolCall, limit: int | None) -> Text:

@@ -24,7 +24,10 @@ PIPE_WIDTH = 78
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curves:
-    """Several series over steps in one plot. Steps on x; values that are not finite leave gaps."""
+    """Several series over steps in one plot. Values that are not finite leave gaps.
+
+    Without ranges the plot holds every point; rewards between 0 and 1 are shown from 0 to 1.
+    """
 
     series: Mapping[str, Points]
     title: str | None = None
@@ -32,6 +35,7 @@ class Curves:
     height: int = 12
     width: int | None = None
     y_range: tuple[float, float] | None = None
+    x_range: tuple[int, int] | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Braille where colour tells the series apart, marks where it can't."""
@@ -45,7 +49,7 @@ class Curves:
         shown = {name: _finite(points) for name, points in self.series.items()}
         if not any(shown.values()):
             return Text("no finite value to draw", style="dim")
-        frame = _Frame.around(list(shown.values()), self.y_range)
+        frame = _Frame.around(list(shown.values()), self.x_range, self.y_range)
         labels = [number(value, 2) for value in (frame.top, frame.middle, frame.bottom)]
         margin = max(len(label) for label in labels)
         columns = max(8, width - margin - 3)
@@ -127,11 +131,17 @@ class _Frame:
         return (self.left + self.right) / 2
 
     @classmethod
-    def around(cls, series: Sequence[Points], y_range: tuple[float, float] | None) -> "_Frame":
+    def around(
+        cls,
+        series: Sequence[Points],
+        x_range: tuple[int, int] | None,
+        y_range: tuple[float, float] | None,
+    ) -> "_Frame":
         xs = [x for points in series for x, _ in points]
         ys = [y for points in series for _, y in points]
         bottom, top = y_range or _round_range(min(ys), max(ys))
-        return cls(min(xs), max(xs), bottom, top)
+        left, right = x_range or (min(xs), max(xs))
+        return cls(left, right, bottom, top)
 
     def place(self, x: float, y: float, columns: int, rows: int) -> tuple[int, int]:
         """The dot of a point in a grid whose row 0 is at the top, clipped to the grid."""

@@ -52,7 +52,7 @@ def _page(
         yield layout.warning("all rewards are equal: this group has no gradient")
     yield heading("Next")
     best = max(siblings, key=_rank)
-    yield layout.command(f"rlvr show {run} {best.id}", "its best rollout in full")
+    yield layout.command(f"rlvr show {run} {best.id}", "its best rollout")
 
 
 @dataclass(frozen=True, slots=True)

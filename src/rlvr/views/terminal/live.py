@@ -96,7 +96,12 @@ class LiveTraining:
         head = Table.grid(padding=(0, 2, 0, 0))
         head.add_row(
             Text(inert(self._name), style="bold"),
-            ProgressBar(total=max(self._total, self._done), completed=self._done, width=30),
+            ProgressBar(
+                total=max(self._total, self._done),
+                completed=self._done,
+                width=30,
+                complete_style="cyan",
+            ),
             Text(f"{self._done}/{self._total} steps"),
             Text(self._time(), style="dim"),
         )
@@ -104,7 +109,11 @@ class LiveTraining:
             return head
         values = {"reward": self._points[-1][1], **self._components}
         line = joined(f"{inert(name)} {number(value)}" for name, value in values.items())
-        curves = Curves(series={**self._earlier, self._name: self._points}, height=10)
+        first = self._points[0][0]
+        last = max(first + self._total - 1, self._points[-1][0])
+        curves = Curves(
+            series={**self._earlier, self._name: self._points}, height=10, x_range=(first, last)
+        )
         return Group(head, Text(line), curves)
 
     def _time(self) -> str:

@@ -32,6 +32,14 @@ def state_line(status: "RunStatus") -> str:
     )
 
 
+def short_state(status: "RunStatus") -> str:
+    """Whether the run lives, and what was lost at least, where something was."""
+    if not status.ranks:
+        return "nothing recorded yet"
+    lost = status.not_recorded
+    return joined((life(status), f"at least {number(lost)} not recorded" if lost else ""))
+
+
 def life(status: "RunStatus") -> str:
     """The run in a word or two; only its newest attempt counts."""
     newest = max(rank.attempt for rank in status.ranks)

@@ -73,10 +73,10 @@ def share(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return number(value)
     if 0 < value < 0.001:
-        return "<0.1 %"
+        return "<0.1%"
     if 0.999 < value < 1:
-        return ">99.9 %"
-    return f"{value * 100:.1f} %".replace(".0 %", " %")
+        return ">99.9%"
+    return f"{value * 100:.1f}%".replace(".0%", "%")
 
 
 def plural(count: int, noun: str, plural_noun: str | None = None) -> str:
