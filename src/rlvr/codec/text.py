@@ -23,7 +23,7 @@ import numpy as np
 from rlvr.errors import UndecodableText
 
 MAX_DEPTH = 200
-MAX_DEEP_CHARS = 1 << 24
+MAX_DEEP_CHARS = 1 << 20
 
 _TAG = "$rlvr:"
 _TAGGED_TEXT = "$rlvr:str:"
@@ -154,7 +154,7 @@ def _deep_text(value: object) -> str:
             piece = node if isinstance(node, _Written) else _dumps(_tagged(node, 1))
             pieces.append(piece)
             length += len(piece)
-    return "".join(pieces)
+    return "".join(pieces) + (" ... (cut)" if stack else "")
 
 
 def _mapping_pieces(value: Mapping[Any, object]) -> Iterator[object]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from rlvr.codec.text import pack, unpack
 from rlvr.record import Span, TokenDetails, TrainingSequence
 from rlvr.schema import TOKENS, Column
 
@@ -36,9 +37,15 @@ def to_token_details(row: Mapping[str, Any]) -> TokenDetails | None:
     sequences = []
     for place in range(len(ids)):
         cells = {field: row[name][place] for name, field in _FIELDS.items()}
-        spans = tuple(Span(**span) for span in cells.pop("spans"))
+        spans = tuple(_span(span) for span in cells.pop("spans"))
         sequences.append(TrainingSequence(spans=spans, **_tuples(cells)))
     return TokenDetails(sequences=tuple(sequences))
+
+
+def _span(cell: Mapping[str, Any]) -> Span:
+    return Span(
+        start=cell["start"], stop=cell["stop"], turn=cell["turn"], role=unpack(cell["role"])
+    )
 
 
 def _cells(column: Column, details: Sequence[TokenDetails | None]) -> list[list[Any] | None]:
@@ -57,7 +64,7 @@ def _values(column: Column, values: Any) -> Any:
         return None
     if column.name == "token_spans":
         return [
-            {"start": span.start, "stop": span.stop, "turn": span.turn, "role": span.role}
+            {"start": span.start, "stop": span.stop, "turn": span.turn, "role": pack(span.role)}
             for span in values
         ]
     kind = np.float64 if column.value_type == pa.float64() else np.int64

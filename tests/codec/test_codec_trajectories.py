@@ -1,0 +1,368 @@
+import hashlib
+import io
+from dataclasses import fields, replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from builders import odd_trajectory, trajectory
+from rlvr.codec import (
+    annotations_from_table,
+    annotations_to_table,
+    decode_attempt,
+    decode_run,
+    derived_columns,
+    encode_attempt,
+    encode_run,
+    from_table,
+    metrics_from_table,
+    metrics_to_table,
+    to_table,
+)
+from rlvr.errors import DamagedFile, NewerFormat
+from rlvr.record import (
+    Annotation,
+    Attempt,
+    Blob,
+    Component,
+    ContentPart,
+    Cost,
+    Message,
+    MetricRow,
+    Mode,
+    RolloutError,
+    RunInfo,
+    ScoreStatus,
+    Span,
+    TokenDetails,
+    TokenEvidence,
+    ToolCall,
+    ToolResult,
+    TrainingSequence,
+    Trajectory,
+    Turn,
+)
+from rlvr.schema import COLUMNS, TOKENS
+from rlvr.store import parquet_bytes
+
+TEXT = st.text(st.characters(), max_size=12) | st.sampled_from(
+    ["", "\0", "\ud800", "\ud83d\ude00", "$rlvr:str:x", "{not json", "👤"]
+)
+OPTIONAL_TEXT = st.none() | TEXT
+FLOAT = st.floats()
+OPTIONAL_FLOAT = st.none() | FLOAT
+COUNT = st.integers(-(2**63), 2**63 - 1)
+OPTIONAL_COUNT = st.none() | COUNT
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | FLOAT | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def tuples(strategy):
+    return st.lists(strategy, max_size=3).map(tuple)
+
+
+CALLS = st.builds(ToolCall, id=OPTIONAL_TEXT, name=OPTIONAL_TEXT, arguments=TEXT)
+PARTS = st.builds(
+    ContentPart,
+    type=TEXT,
+    text=OPTIONAL_TEXT,
+    blob=OPTIONAL_TEXT,
+    media_type=OPTIONAL_TEXT,
+    rest=OPTIONAL_TEXT,
+)
+MESSAGES = st.builds(
+    Message,
+    role=TEXT,
+    content=OPTIONAL_TEXT,
+    parts=tuples(PARTS),
+    reasoning=OPTIONAL_TEXT,
+    tool_calls=tuples(CALLS),
+    tool_call_id=OPTIONAL_TEXT,
+    name=OPTIONAL_TEXT,
+    rest=OPTIONAL_TEXT,
+)
+RESULTS = st.builds(
+    ToolResult,
+    turn=COUNT,
+    call_id=OPTIONAL_TEXT,
+    name=OPTIONAL_TEXT,
+    arguments=TEXT,
+    result=OPTIONAL_TEXT,
+    error=OPTIONAL_TEXT,
+    traceback=OPTIONAL_TEXT,
+    duration_s=OPTIONAL_FLOAT,
+    malformed=st.booleans(),
+    rolled_back=st.booleans(),
+)
+COMPONENTS = st.builds(
+    Component,
+    name=TEXT,
+    value=OPTIONAL_FLOAT,
+    weight=OPTIONAL_FLOAT,
+    status=st.sampled_from(ScoreStatus),
+    error=OPTIONAL_TEXT,
+    duration_s=OPTIONAL_FLOAT,
+)
+BLOBS = st.binary(max_size=4).map(
+    lambda data: Blob(sha256=hashlib.sha256(data).hexdigest(), media_type="image/png", data=data)
+)
+
+
+@st.composite
+def training_sequences(draw):
+    length = draw(st.integers(0, 4))
+
+    def values(strategy):
+        return st.lists(strategy, min_size=length, max_size=length).map(tuple)
+
+    return TrainingSequence(
+        ids=draw(values(COUNT)),
+        loss_mask=draw(values(st.integers(0, 1))),
+        attended=draw(values(st.integers(0, 1))),
+        spans=draw(tuples(st.builds(Span, start=COUNT, stop=COUNT, turn=COUNT, role=TEXT))),
+        sampler_logprobs=draw(st.none() | values(FLOAT)),
+        trainer_logprobs=draw(st.none() | values(FLOAT)),
+        reference_logprobs=draw(st.none() | values(FLOAT)),
+        entropy=draw(st.none() | values(FLOAT)),
+    )
+
+
+EVIDENCE_KINDS = {
+    "int | None": OPTIONAL_COUNT,
+    "float | None": OPTIONAL_FLOAT,
+    "bool | None": st.none() | st.booleans(),
+    "tuple[float, ...] | None": st.none() | tuples(FLOAT),
+    "tuple[int, ...] | None": st.none() | tuples(COUNT),
+}
+EVIDENCE = st.builds(
+    TokenEvidence, **{f.name: EVIDENCE_KINDS[str(f.type)] for f in fields(TokenEvidence)}
+)
+TRAJECTORIES = st.builds(
+    Trajectory,
+    run=TEXT,
+    mode=st.sampled_from(Mode),
+    step=COUNT,
+    batch=COUNT,
+    attempt=COUNT,
+    group_id=TEXT,
+    sample=COUNT,
+    id=OPTIONAL_TEXT,
+    rank=COUNT,
+    task=OPTIONAL_TEXT,
+    example_id=OPTIONAL_TEXT,
+    parent_id=OPTIONAL_TEXT,
+    agent=OPTIONAL_TEXT,
+    finished_at=OPTIONAL_FLOAT,
+    question=OPTIONAL_TEXT,
+    answer=OPTIONAL_TEXT,
+    info=st.dictionaries(TEXT, JSON, max_size=3),
+    prompt=tuples(MESSAGES),
+    completion=tuples(MESSAGES),
+    tool_results=tuples(RESULTS),
+    turns=tuples(
+        st.builds(
+            Turn,
+            index=COUNT,
+            finish_reason=OPTIONAL_TEXT,
+            prompt_tokens=OPTIONAL_COUNT,
+            sampled_tokens=OPTIONAL_COUNT,
+            policy_version=OPTIONAL_COUNT,
+            duration_s=OPTIONAL_FLOAT,
+        )
+    ),
+    stop_reason=OPTIONAL_TEXT,
+    errors=tuples(
+        st.builds(RolloutError, where=TEXT, type=TEXT, text=TEXT, traceback=OPTIONAL_TEXT)
+    ),
+    blobs=tuples(BLOBS),
+    components=tuples(COMPONENTS),
+    reward=OPTIONAL_FLOAT,
+    advantage=OPTIONAL_FLOAT,
+    evidence=EVIDENCE,
+    tokens=st.none() | st.builds(TokenDetails, sequences=tuples(training_sequences())),
+    cost=st.builds(
+        Cost, generation_s=OPTIONAL_FLOAT, tools_s=OPTIONAL_FLOAT, scoring_s=OPTIONAL_FLOAT
+    ),
+)
+
+
+def round_trip(batch):
+    blobs = {blob.sha256: blob.data for row in batch for blob in row.blobs}
+    table = pq.read_table(io.BytesIO(parquet_bytes(to_table(batch))))
+    return list(from_table(table, blobs.__getitem__))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(TRAJECTORIES, min_size=1, max_size=3))
+def test_every_trajectory_comes_back_exactly_from_parquet(batch):
+    assert repr(round_trip(batch)) == repr(batch)
+
+
+def test_absent_nan_and_zero_stay_three_things():
+    rows = [replace(trajectory(), reward=value) for value in (None, float("nan"), 0.0, -0.0)]
+    assert [repr(row.reward) for row in round_trip(rows)] == ["None", "nan", "0.0", "-0.0"]
+
+
+def test_a_scorer_that_failed_is_not_a_zero():
+    (row,) = round_trip([odd_trajectory()])
+    assert row.components[0].value is None
+    assert row.components[0].status is ScoreStatus.ERROR
+    assert "main thread" in row.components[0].error
+
+
+def test_every_declared_column_is_written_and_tokens_only_when_there_are_any():
+    without = to_table([trajectory()])
+    tokens = TokenDetails(
+        sequences=(TrainingSequence(ids=(1,), loss_mask=(1,), attended=(1,), spans=()),)
+    )
+    with_tokens = to_table([trajectory(), replace(trajectory(), tokens=tokens)])
+    assert set(without.column_names) == {column.name for column in COLUMNS}
+    assert set(with_tokens.column_names) == {column.name for column in COLUMNS + TOKENS}
+    assert all(field.metadata[b"doc"] for field in without.schema)
+
+
+class Tensor:
+    """What a trainer may hand over for a float."""
+
+    def __float__(self):
+        return 0.5
+
+
+def test_a_tensor_for_a_reward_is_recorded_as_its_number():
+    (row,) = round_trip([replace(trajectory(), reward=Tensor())])
+    assert row.reward == 0.5
+
+
+@pytest.mark.parametrize(
+    ("metadata", "error", "says"),
+    [
+        ({"rlvr.format": "2"}, NewerFormat, "pip install --upgrade rlvr"),
+        ({}, DamagedFile, "not written by rlvr"),
+        ({"rlvr.format": "x"}, DamagedFile, "not written by rlvr"),
+    ],
+)
+def test_a_table_of_another_format_is_refused_with_a_remedy(metadata, error, says):
+    table = to_table([trajectory()]).replace_schema_metadata(metadata)
+    with pytest.raises(error, match=says):
+        list(from_table(table, bytes))
+
+
+DERIVED = [
+    ("<think>a</think>", "think_valid", True),
+    ("<think>a", "think_valid", False),
+    ("a</think>", "think_valid", False),
+    ("<think> </think>", "think_valid", False),
+    ("plain", "think_valid", None),
+    ("<answer>x</answer><answer>y</answer>", "answer_valid", True),
+    ("<cite>1<cite>2</cite></cite>", "cite_valid", False),
+    ('<tool_call>{"name": "f"}</tool_call>', "unparsed_call", True),
+    ("I call nothing", "unparsed_call", False),
+]
+
+
+@pytest.mark.parametrize(("text", "column", "value"), DERIVED)
+def test_derived_columns_of_a_text(text, column, value):
+    row = replace(trajectory(), completion=(Message(role="assistant", content=text),))
+    assert derived_columns(row)[f"derived_{column}"] is value
+
+
+def test_derived_counts():
+    counted = derived_columns(trajectory())
+    assert (
+        counted["derived_num_turns"],
+        counted["derived_num_tool_calls"],
+        counted["derived_num_tool_responses"],
+        counted["derived_num_tool_errors"],
+    ) == (3, 2, 2, 0)
+    assert derived_columns(odd_trajectory())["derived_num_tool_errors"] == 1
+
+
+def test_a_parsed_call_is_not_an_unparsed_one():
+    call = ToolCall(id=None, name="f", arguments="{}")
+    message = Message(role="assistant", content="<tool_call>", tool_calls=(call,))
+    row = replace(trajectory(), completion=(message,))
+    assert derived_columns(row)["derived_unparsed_call"] is False
+
+
+def test_the_text_hash_tells_rollouts_apart():
+    first, second = trajectory(), replace(trajectory(), completion=trajectory().completion[:1])
+    hashes = [derived_columns(row)["derived_text_hash"] for row in (first, second, first)]
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+@given(
+    st.builds(
+        Annotation,
+        id=TEXT,
+        kind=TEXT,
+        source=TEXT,
+        update=OPTIONAL_COUNT,
+        written_at=FLOAT,
+        payload=st.dictionaries(TEXT, JSON, max_size=3),
+    )
+)
+def test_every_annotation_comes_back_exactly(annotation):
+    (back,) = annotations_from_table(annotations_to_table([annotation]))
+    assert repr(back) == repr(annotation)
+
+
+@given(
+    st.builds(
+        MetricRow,
+        step=COUNT,
+        attempt=COUNT,
+        mode=TEXT,
+        logged_at=FLOAT,
+        values=st.dictionaries(TEXT, FLOAT, max_size=3),
+    )
+)
+def test_every_metric_row_comes_back_exactly(row):
+    (back,) = metrics_from_table(metrics_to_table([row]))
+    assert repr(back) == repr(row)
+
+
+OBJECTS = st.dictionaries(TEXT, JSON, max_size=3)
+
+
+@given(
+    st.builds(
+        RunInfo,
+        run=TEXT,
+        created_at=FLOAT,
+        system_prompt=OPTIONAL_TEXT,
+        tools=tuples(OBJECTS),
+        config=OBJECTS,
+        sampling=OBJECTS,
+        components=st.dictionaries(TEXT, FLOAT, max_size=3),
+        dirty=st.none(),
+    )
+)
+def test_every_run_info_comes_back_exactly(info):
+    assert repr(decode_run(encode_run(info))) == repr(info)
+
+
+@given(st.builds(Attempt, attempt=COUNT, started_at=FLOAT, first_step=COUNT, changed=OBJECTS))
+def test_every_attempt_comes_back_exactly(attempt):
+    assert repr(decode_attempt(encode_attempt(attempt))) == repr(attempt)
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"{}", b"\xff", b'{"format_version": 1}'])
+def test_a_torn_document_is_named_damaged(payload):
+    with pytest.raises(DamagedFile, match=r"run\.json"):
+        decode_run(payload)
+
+
+def test_a_newer_document_is_refused_with_a_remedy():
+    with pytest.raises(NewerFormat, match="pip install --upgrade rlvr"):
+        decode_run(b'{"format_version": 99, "what": "ever"}')
+
+
+def test_an_empty_batch_is_a_table_without_rows():
+    assert isinstance(to_table([]), pa.Table)
+    assert to_table([]).num_rows == 0
