@@ -54,14 +54,14 @@ class WarmStartSettings:
     clean_steps: int = 600
     clean_loss: float = 0.003
     clean_rate: float = 4e-3
-    mixed_dialogues: int = 3000
-    mixed_steps: int = 180
-    mixed_rate: float = 1e-3
+    mixed_dialogues: int = 4000
+    mixed_steps: int = 500
+    mixed_rate: float = 3e-3
     warm_up_steps: int = 50
     batch: int = 16
     quality: Quality = field(
         default_factory=lambda: Quality(
-            first=0.7, sound=0.9, hop=0.75, relation=0.8, answer=0.85, cite=0.6, think=0.8
+            first=0.65, sound=0.9, hop=0.75, relation=0.8, answer=0.85, cite=0.6, think=0.85
         )
     )
 
@@ -195,6 +195,7 @@ def _main(
     import torch
 
     made = warm_start(seed=seed, progress=_Lines())
+    made.model.half().float()  # measured as it is saved
     torch.manual_seed(seed)
     measured = measure(made.model, made.tokenizer, settings=DemoSettings())
     sys.stderr.write(f"{measured}\n")

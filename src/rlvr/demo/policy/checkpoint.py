@@ -1,5 +1,6 @@
 """Saving the demo's policy, and loading the one that ships with the package."""
 
+import copy
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,25 +18,39 @@ def bundled_checkpoint() -> Path:
 def load_policy(path: str | Path | None = None) -> tuple[Any, Any]:
     """(model in float32, tokenizer) from a folder, the bundled checkpoint where `path` is None.
 
+    Shows no progress bar, and leaves torch's global random state as it was.
+
     Raises ConfigurationError where the folder holds no checkpoint.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import torch
+    from safetensors.torch import load_model
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     folder = bundled_checkpoint() if path is None else Path(path)
-    if not (folder / "model.safetensors").is_file():
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
         raise ConfigurationError(
             f"no checkpoint in {folder}: name a folder that `python -m rlvr.demo.warm_start --out`"
             " has written, or none for the bundled one"
         )
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32", local_files_only=True)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    with torch.random.fork_rng(devices=[]):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    load_model(model, weights)
     return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def save_policy(model: Any, tokenizer: Any, folder: str | Path) -> None:
-    """Write weights (as half-precision floats), configuration, tokenizer and template."""
-    import copy
+    """Write weights (rounded to half precision), configuration, tokenizer and template.
 
+    `load_policy` gives the same weights back where they were rounded already.
+    """
     import torch
+    from safetensors.torch import save_model
 
-    copy.deepcopy(model).to(torch.float16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    half = copy.deepcopy(model).to(torch.float16)
+    save_model(half, str(target / "model.safetensors"), metadata={"format": "pt"})
+    model.config.save_pretrained(target)
+    tokenizer.save_pretrained(target)
