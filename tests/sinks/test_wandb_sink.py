@@ -182,3 +182,11 @@ def test_without_wandb_a_folder_of_that_name_is_not_taken_for_it(tmp_path):
     figures = json.loads(run.stdout.splitlines()[-1])
     assert figures["dropped"] == 3 * ROWS
     assert "not installed" in figures["last_error"]
+
+
+def test_the_sink_is_imported_and_made_without_wandb():
+    code = (
+        "import sys; from rlvr.sinks import WandbSink; WandbSink(components=(), run_folder='R'); "
+        "assert 'wandb' not in sys.modules and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -30,9 +30,9 @@ _logger = logging.getLogger(__name__)
 class Fence:
     """Runs calls that must never stop training, and counts what became of them.
 
-    A call that raises is counted as failed; each outage logs one traceback. `run_within` waits at
-    most `patience_s` for a call and leaves it behind in its thread after that; while it is there,
-    further calls are dropped and counted.
+    A call that raises is counted as failed; each outage of an event logs one traceback.
+    `run_within` waits at most `patience_s` for a call and leaves it behind in its thread after
+    that; while it is there, further calls are dropped and counted.
     """
 
     def __init__(self, *, name: str = "wandb callback", patience_s: float = 10.0) -> None:
@@ -40,7 +40,7 @@ class Fence:
         self._patience_s = patience_s
         self._lock = threading.Lock()
         self._left_behind: threading.Thread | None = None
-        self._is_out = False
+        self._out: set[str] = set()
         self._offered = self._written = self._dropped = self._failed = 0
         self._last_error: str | None = None
 
@@ -65,7 +65,7 @@ class Fence:
         thread.join(self._patience_s)
         if thread.is_alive():
             self._left_behind = thread
-            self._say_outage(f"{event} did not return within {self._patience_s:g} s", None)
+            self._say_outage(event, f"{event} did not return within {self._patience_s:g} s", None)
 
     def report(self) -> SinkReport:
         """Counts of calls so far. One that has not returned counts as dropped."""
@@ -95,47 +95,50 @@ class Fence:
         except Exception as error:  # noqa: BLE001 - the fence: W&B never stops training
             with self._lock:
                 self._failed += 1
-            self._say_outage(f"{event}: {type(error).__name__}: {error}", error)
+            self._say_outage(event, f"{event}: {type(error).__name__}: {error}", error)
             return None
         with self._lock:
             self._written += 1
-            self._is_out = False
+            self._out.discard(event)
         return result
 
-    def _say_outage(self, text: str, error: Exception | None) -> None:
+    def _say_outage(self, event: str, text: str, error: Exception | None) -> None:
         with self._lock:
             self._last_error = text
-            is_new, self._is_out = not self._is_out, True
+            is_new = event not in self._out
+            self._out.add(event)
         if is_new:
             _logger.error(
                 "The %s fails (%s); training goes on without it.", self._name, text, exc_info=error
             )
 
 
-def _fenced(event: str) -> Callable[..., Any]:
+class _Fenced:
+    """What every fenced callback is and has."""
+
+    fence: Fence
+
+
+def _with_fence(kind: type[Any]) -> type[Any]:
+    """Put the fence around every event that a base of the class handles."""
+    for event in _EVENTS:
+        behind = getattr(kind, event)
+        if event not in vars(kind) and behind is not getattr(TrainerCallback, event):
+            setattr(kind, event, _fenced(event, behind))
+    return kind
+
+
+def _fenced(event: str, behind: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        behind = getattr(super(_FencedEvents, self), event)
-        return self.fence.run(event, partial(behind, args, state, control, **kwargs))
+        return self.fence.run(event, partial(behind, self, args, state, control, **kwargs))
 
     call.__name__ = event
     call.__doc__ = f"`{event}` of the callback, fenced."
     return call
 
 
-def _with_every_event(kind: type[Any]) -> type[Any]:
-    for event in _EVENTS:
-        setattr(kind, event, _fenced(event))
-    return kind
-
-
-@_with_every_event
-class _FencedEvents:
-    """The callback events of the class behind this one, each behind `self.fence`."""
-
-    fence: Fence
-
-
-class FencedWandbCallback(_FencedEvents, WandbCallback):  # type: ignore[misc]
+@_with_fence
+class FencedWandbCallback(_Fenced, WandbCallback):  # type: ignore[misc]
     """`WandbCallback` that never stops training. `fence.report()` says what was lost.
 
     `on_log` also survives a service that hangs. The other events run on the training thread, as
@@ -169,11 +172,13 @@ def fence_wandb_callback(trainer: Trainer, *, patience_s: float = 10.0) -> Fence
     """
     callbacks = trainer.callback_handler.callbacks
     for place, callback in enumerate(callbacks):
-        if isinstance(callback, _FencedEvents):
-            return callback.fence
+        if isinstance(callback, _Fenced):
+            present: Fence = callback.fence
+            return present
         if isinstance(callback, WandbCallback):
-            callbacks[place] = _behind_fence(callback, Fence(patience_s=patience_s))
-            return callbacks[place].fence
+            fence = Fence(patience_s=patience_s)
+            callbacks[place] = _behind_fence(callback, fence)
+            return fence
     return None
 
 
@@ -181,7 +186,7 @@ def _behind_fence(callback: Any, fence: Fence) -> Any:
     kind = type(callback)
     fenced_kind: Any = FencedWandbCallback
     if kind is not WandbCallback:
-        fenced_kind = type(f"Fenced{kind.__name__}", (_FencedEvents, kind), {})
+        fenced_kind = _with_fence(type(f"Fenced{kind.__name__}", (_Fenced, kind), {}))
     fenced = fenced_kind.__new__(fenced_kind)
     vars(fenced).update(vars(callback))
     fenced.fence = fence
