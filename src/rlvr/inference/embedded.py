@@ -171,6 +171,7 @@ class EmbeddedEngine:
         return GenerationConfig(
             **chosen,
             max_new_tokens=new_tokens,
+            use_cache=True,  # a training configuration switches the cache off
             repetition_penalty=sampling.repetition_penalty,
             eos_token_id=self.tokenizer.eos_token_id,
             pad_token_id=self.tokenizer.pad_token_id,
