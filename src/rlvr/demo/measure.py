@@ -30,7 +30,7 @@ def measure(
     tokenizer: Any,
     *,
     settings: DemoSettings,
-    datasets: str = "synthetic,seed-0,validation[:256]",
+    datasets: str = "synthetic,seed-0,validation[:512]",
     temperature: float | None = None,
 ) -> Measured:
     """Play one episode of each question of `datasets` at the settings' temperature.

@@ -61,7 +61,7 @@ class WarmStartSettings:
     batch: int = 16
     quality: Quality = field(
         default_factory=lambda: Quality(
-            first=0.65, sound=0.9, hop=0.75, relation=0.8, answer=0.85, cite=0.6, think=0.85
+            first=0.6, sound=0.9, hop=0.7, relation=0.8, answer=0.85, cite=0.6, think=0.85
         )
     )
 
