@@ -13,6 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, of this process unless given, and exit with its code."""
     from rlvr.cli.app import build
     from rlvr.errors import RecordNotFound, RlvrError
+    from rlvr.utils.text import printable
 
     # A model's text may hold what the terminal's encoding can't: escape it rather than fail.
     for stream in (sys.stdout, sys.stderr):
@@ -21,5 +22,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         build()(arguments, prog_name="rlvr")
     except RlvrError as error:
-        print(f"rlvr: {error}", file=sys.stderr)  # noqa: T201 - the one place that says it
+        print(f"rlvr: {printable(str(error))}", file=sys.stderr)  # noqa: T201 - the one place that says it
         raise SystemExit(1 if isinstance(error, RecordNotFound) else 2) from None

@@ -35,7 +35,7 @@ def _page(
 ) -> Iterator[RenderableType]:
     first = siblings[0]
     size = info.num_generations if info else None
-    yield Text(first.group_id, style="bold")
+    yield Text(one_line(first.group_id, 200), style="bold")
     parts = (f"{first.mode}", f"step {first.step}", f"batch {first.batch}")
     count = f"{len(siblings)}/{size} rollouts" if size else plural(len(siblings), "rollout")
     yield Text(joined((*parts, count)))

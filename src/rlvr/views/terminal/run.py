@@ -99,7 +99,7 @@ def _head(
         return
     title = Text(inert(info.name or info.run), style="bold")
     if info.name:
-        title.append(f"  {info.run}", "not bold dim")
+        title.append(f"  {inert(info.run)}", "not bold dim")
     yield title
     model = joined((info.model or "", parameters(info.model_parameters)), ", ")
     yield layout.facts(

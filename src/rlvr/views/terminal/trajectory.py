@@ -70,7 +70,7 @@ def _head(trajectory: Trajectory, place: str | None) -> Iterator[RenderableType]
             ("seconds", _cost(trajectory)),
             ("task", _wrapped(trajectory.task)),
             ("example", _wrapped(trajectory.example_id)),
-            ("group", Text(trajectory.group_id)),
+            ("group", _wrapped(trajectory.group_id)),
             ("started by", _wrapped(trajectory.parent_id)),
             ("lies in", None if place is None else Text(place)),
         )
