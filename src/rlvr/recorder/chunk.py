@@ -40,6 +40,11 @@ class Chunk(Generic[T]):
             self._rows.extend(rows)
             self._bytes += sum(map(self._size_of, rows))
 
+    def refuse(self, rows: int) -> None:
+        """Count rows that were no rows as lost."""
+        with self._lock:
+            self.lost += rows
+
     @property
     def pending(self) -> int:
         """Rows that no file holds yet."""

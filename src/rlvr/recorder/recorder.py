@@ -171,15 +171,13 @@ class Recorder:
         if self._foreign():
             return False
         self._tally.add(offered=1)
-        with self._lock:
-            changed = bool(self._pending) and batch_key(self._pending[0]) != batch_key(trajectory)
-            full = self._pending_bytes >= _PENDING_BYTES
-            sent = self.commit() if changed or full else True
-            if self._closed:
-                return self._send((trajectory,))
-            self._pending.append(trajectory)
-            self._pending_bytes += trajectory_bytes(trajectory)
-            return sent
+        try:
+            with self._lock:
+                return self._collect(trajectory)
+        except Exception as error:  # noqa: BLE001  the fence: training must not notice
+            self._tally.add(failed=1)
+            self._fence.failed(error, "A trajectory is not recorded.")
+            return False
 
     def commit(self) -> bool:
         """Send what `offer` collected. False where it was dropped."""
@@ -213,6 +211,7 @@ class Recorder:
             values = {str(name): float(value) for name, value in row.values.items()}
             self._writer.metrics.append([replace(row, values=values, attempt=self.attempt)])
         except Exception as error:  # noqa: BLE001  the fence: training must not notice
+            self._writer.metrics.refuse(1)
             self._fence.failed(error, "A metric row is lost.")
 
     def report(self) -> RecorderReport:
@@ -271,6 +270,16 @@ class Recorder:
         if not self._foreign():
             self.close()
 
+    def _collect(self, trajectory: Trajectory) -> bool:
+        key, size = batch_key(trajectory), trajectory_bytes(trajectory)
+        changed = bool(self._pending) and batch_key(self._pending[0]) != key
+        sent = self.commit() if changed or self._pending_bytes >= _PENDING_BYTES else True
+        if self._closed:
+            return self._send((trajectory,))
+        self._pending.append(trajectory)
+        self._pending_bytes += size
+        return sent
+
     def _send(self, trajectories: Sequence[Trajectory]) -> bool:
         """Hand counted trajectories to the queue and the sinks; whatever happens is counted."""
         if self._closed:
@@ -283,6 +292,7 @@ class Recorder:
             self._tally.add(failed=len(trajectories))
             self._fence.failed(error, f"{len(trajectories)} trajectories are not recorded.")
             return False
+        self._fence.worked()
         kept = [self._enqueue(batch, size) for batch, size in zip(batches, sizes, strict=True)]
         for batch in batches:
             self._offer_to_sinks(batch)

@@ -122,7 +122,8 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            entry = self._queue.get(0 if self._closing else _IDLE_S)
+            asked = self._closing or self._sync_wanted > self._sync_done
+            entry = self._queue.get(0 if asked else _IDLE_S)
             if entry is not None:
                 self._handle(*entry)
                 continue

@@ -35,7 +35,7 @@ class LocalStore:
         temporary = target.with_name(f".{target.name}.{self._suffix()}.tmp")
         try:
             self._prepare(target, len(payload))
-            _write(temporary, payload, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            _write(temporary, payload)
             temporary.replace(target)
             _sync_folder(target.parent)
         except OSError as error:
@@ -55,9 +55,8 @@ class LocalStore:
         target = self.folder / name
         try:
             self._prepare(target, len(payload))
-            _write(target, b"", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return False
+            if not _claim(target):
+                return False
         except OSError as error:
             raise _explained(target, error) from error
         self.commit(name, payload)
@@ -85,8 +84,17 @@ def _make_folder(folder: Path) -> None:
     _sync_folder(folder.parent)
 
 
-def _write(path: Path, payload: bytes, flags: int) -> None:
-    descriptor = os.open(path, flags, 0o600)
+def _claim(path: Path) -> bool:
+    try:
+        _write(path, b"")
+    except FileExistsError:
+        return False
+    return True
+
+
+def _write(path: Path, payload: bytes) -> None:
+    """Write a file that does not exist yet; FileExistsError where it does."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
         view = memoryview(payload)
         while view:
