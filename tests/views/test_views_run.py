@@ -69,7 +69,14 @@ def test_wrong_tokens_are_flagged_and_right_ones_are_not():
 
 
 def test_settings_of_a_run_are_not_read_as_markup_or_control_sequences():
-    info = run_info(name="[red]x", model="\x1b[2J", repairs={"[b]": True}, config={"lora": "[/]"})
+    info = run_info(
+        run="\x07[b]",
+        name="[red]x",
+        command="\x1b",
+        model="\x1b[2J",
+        repairs={"[b]": True},
+        config={"lora": "[/]"},
+    )
     shown = piped(run_view(summarise(to_table(rollouts(2))), info=info))
     assert "[red]x" in shown
     assert "\x1b" not in shown
