@@ -70,7 +70,7 @@ def test_wrong_tokens_are_flagged_and_right_ones_are_not():
 
 def test_settings_of_a_run_are_not_read_as_markup_or_control_sequences():
     info = run_info(
-        run="\x07[b]",
+        run="\x1b[b]",
         name="[red]x",
         command="\x1b",
         model="\x1b[2J",

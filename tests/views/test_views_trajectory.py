@@ -132,7 +132,8 @@ def test_a_raw_result_that_the_model_never_saw_is_shown():
 def hostile(text: str):
     call = ToolCall(id=text, name=text, arguments=text)
     return trajectory(
-        id=None, group_id=text, task=text, question=text, answer=text, example_id=text, stop_reason=text,
+        id=None, group_id=text, task=text, question=text, answer=text, example_id=text,
+        stop_reason=text,
         prompt=(Message(role=text, content=text), Message(role="user", content=text)),
         completion=(
             Message(role="assistant", content=text, reasoning=text, tool_calls=(call,)),
