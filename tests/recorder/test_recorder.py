@@ -1,9 +1,12 @@
 import hashlib
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -491,3 +494,16 @@ def test_ids_say_where_a_row_is(tmp_path):
     (name, row) = parse_record_id(list(open_run(tmp_path).trajectories())[2].id)
     assert (recorder.folder / name.path).is_file()
     assert row == 2
+
+
+def test_the_example_for_an_unknown_trainer_runs_by_itself(tmp_path):
+    example = Path(__file__).parents[2] / "examples/record_any_trainer.py"
+    said = subprocess.run(
+        [sys.executable, example],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ).stdout
+    assert "recorded 640 of 640 trajectories" in said
+    assert len(list(open_run(tmp_path).trajectories())) == 640

@@ -129,7 +129,7 @@ class Damage:
         `choose` picks the columns to read from those that the file has.
         """
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 check_format(file.schema_arrow, str(path))
                 columns = choose(file.schema_arrow.names)
                 for group in range(file.num_row_groups):

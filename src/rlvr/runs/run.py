@@ -234,7 +234,8 @@ class Run:
             )
             return f"no trajectory {id!r} in {self.path}: {why}."
         stems = [file.name.stem for file in batch_files(self.path, self._damage)]
-        close = difflib.get_close_matches(id.rpartition("-")[0] or id, stems, 3, 0.4)
+        begun = [stem for stem in stems if stem.startswith(id)][:3]
+        close = begun or difflib.get_close_matches(id.rpartition("-")[0] or id, stems, 3, 0.4)
         hint = ", ".join(f"{stem}-00000" for stem in close)
         return f"no trajectory {id!r} in {self.path}." + (f" Close ids: {hint}" if hint else "")
 

@@ -36,6 +36,7 @@ def parquet_bytes(
             c.leaf for c in declared if c.encoding is Encoding.BYTE_STREAM_SPLIT
         ],
         write_statistics=compared,
+        write_page_checksum=True,
     ) as writer:
         for group in _row_groups(table, rows, group_bytes):
             writer.write_table(group, row_group_size=rows)
