@@ -119,6 +119,13 @@ def test_a_longer_conversation_starts_with_the_tokens_of_the_shorter_one(tokeniz
         assert rendered(tokenizer, messages, add_generation_prompt=True)[: len(served)] == served
 
 
+@pytest.mark.parametrize("turn", ["\n\nx", " x", '{"x', "\n"])
+def test_no_token_crosses_the_end_of_the_generation_prompt(turn):
+    header = "assistant\n"
+    greedy = build_tokenizer([header + turn, turn])
+    assert ids_of(greedy, header) + ids_of(greedy, turn) == ids_of(greedy, header + turn)
+
+
 def test_arguments_as_an_object_are_rendered_as_json(tokenizer):
     call = {"function": {"name": "retrieve", "arguments": {"query": "Zoë"}}}
     text = tokenizer.apply_chat_template(
