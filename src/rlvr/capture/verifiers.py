@@ -262,6 +262,8 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
                 shorter = processing_class.apply_chat_template(prompt, add_generation_prompt=True)
                 _replace_prompt(rows[0], shown, shorter)
         else:
+            if self.rlvr_settings.malformed_calls:
+                completion = [_with_readable_calls(message) for message in completion]
             shipped = super().process_chat_format_vllm(
                 prompt, completion, state, renderer, mask_env_responses
             )
@@ -387,6 +389,31 @@ def _malformed_calls(calls: Iterable[ToolCall]) -> dict[int, str]:
         except ValueError as error:
             broken[index] = f"the arguments are not valid JSON ({error})"
     return broken
+
+
+def _with_readable_calls(message: Any) -> Any:
+    """The message with every call's arguments as valid JSON: text that is none becomes a string.
+
+    The library decodes all arguments of a conversation when it tokenises it.
+    """
+    calls = freeze_message(message).tool_calls
+    broken = _malformed_calls(calls)
+    if not broken:
+        return message
+    return {
+        **message,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": json.dumps(call.arguments) if index in broken else call.arguments,
+                },
+            }
+            for index, call in enumerate(calls)
+        ],
+    }
 
 
 def _answer_malformed(call: ToolCall, reason: str) -> dict[str, Any]:
