@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -194,16 +195,19 @@ def test_the_child_of_a_fork_does_nothing():
     tables = sink(log)
     tables.offer(batch(0))
     read, write = os.pipe()
+    tables._lock.acquire()  # as another thread of the parent may hold it when the child is made
     child = os.fork()
     if child == 0:
+        signal.alarm(5)
         tables.offer(batch(1))
         report = tables.close(1)
         os.write(write, repr(report == SinkReport(name="tables")).encode())
         os._exit(0)
+    tables._lock.release()
+    os.close(write)
     os.waitpid(child, 0)
     assert os.read(read, 100) == b"True"
     os.close(read)
-    os.close(write)
     assert tables.close(5).offered == 8
 
 
@@ -325,12 +329,12 @@ def test_secrets_are_redacted_and_ordinary_text_is_not(text, shown):
     assert redact(text) == (text if shown is None else shown)
 
 
-@pytest.mark.parametrize("length", [50, 950, 3000, 5000, 40_000])
-def test_no_half_of_a_secret_survives_a_cut(length):
+@pytest.mark.parametrize("before", [0, 50, 900, 2000, 40_000])
+@pytest.mark.parametrize("after", [0, 50, 900, 2000, 40_000])
+def test_no_half_of_a_secret_survives_a_cut(before, after):
     secret = "sk-" + "s3cr3t" * 20
-    shown = cells(trajectory(text=f"{'a ' * (length // 2)}{secret}{' a' * length}"),
-                  max_cell_chars=1000)  # fmt: skip
-    assert "s3cr3t" not in str(shown)
+    text = f"{'a' * before} {secret} {'a' * after}"
+    assert "s3cr3t" not in str(cells(trajectory(text=text), max_cell_chars=1000))
 
 
 def test_redaction_takes_linear_time():
