@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from rlvr.cli.demo import demo
 from rlvr.cli.list import list_runs
 from rlvr.cli.show import show
 from rlvr.cli.status import status
@@ -19,6 +20,7 @@ def build() -> typer.Typer:
         add_completion=False,
     )
     app.callback()(root)
+    app.command("demo")(demo)
     app.command("list")(list_runs)
     app.command("show")(show)
     app.command("status")(status)
@@ -46,6 +48,7 @@ def root(
     \b
     Example:
       rlvr show --sample                two runs that come with rlvr
+      rlvr demo                         train a small policy here, and look at it
       rlvr list outputs                 the runs under a folder
       rlvr show outputs/demo            one run on a page
       rlvr show outputs/demo ID         one trajectory in full

@@ -1,0 +1,95 @@
+"""What the demo ends with: curves, components, a success and a failure, what to type next."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from rlvr.analysis import SUMMARY_COLUMNS, RunSummary, summarise
+from rlvr.record import Trajectory
+from rlvr.runs import Run
+from rlvr.views.terminal.curves import reward_curves
+from rlvr.views.terminal.run import comparison_view
+from rlvr.views.terminal.text import heading
+from rlvr.views.terminal.trajectory import trajectory_view
+
+__all__ = ["ending"]
+
+_OUTCOME = "exact_match"
+_WINDOW = 10  # steps; each holds 64 rollouts, so a mean over ten has a standard error below 0.02
+
+
+def ending(runs: Mapping[str, Run], places: Mapping[str, str]) -> list[RenderableType]:
+    """The closing pages. `places` names each run's folder as a command takes it."""
+    summaries = {name: summarise(run.to_arrow(list(SUMMARY_COLUMNS))) for name, run in runs.items()}
+    name, run = list(runs.items())[-1]
+    parts: list[RenderableType] = []
+    examples = _examples(run)
+    for title, trajectory in examples:
+        siblings = run.group(trajectory.group_id)
+        parts += [heading(title), trajectory_view(trajectory, info=run.info, siblings=siblings)]
+    parts.append(reward_curves(_components(summaries[name]), title=f"components, {name}"))
+    parts.append(comparison_view(summaries, _commands(places, name, examples)))
+    parts.append(heading("In short"))
+    parts += [_in_short(name, summary) for name, summary in summaries.items()]
+    return parts
+
+
+def _components(summary: RunSummary) -> dict[str, list[tuple[int, float]]]:
+    series: dict[str, list[tuple[int, float]]] = {}
+    for row in summary.rows("train"):
+        for name, value in row.components.items():
+            if value is not None:
+                series.setdefault(name, []).append((row.step, value))
+    return series
+
+
+def _examples(run: Run) -> list[tuple[str, Trajectory]]:
+    """A right and a wrong answer of the last step, where there are both; the best and worst."""
+    last = run.steps("train")[-1]
+    trajectories = sorted(
+        run.trajectories(mode="train", step=last, tokens=False),
+        key=lambda trajectory: (trajectory.reward or 0.0, len(trajectory.tool_results)),
+    )
+    return [
+        (f"A trajectory that succeeded, step {last}", trajectories[-1]),
+        (f"A trajectory that failed, step {last}", trajectories[0]),
+    ]
+
+
+def _commands(
+    places: Mapping[str, str], name: str, examples: Sequence[tuple[str, Trajectory]]
+) -> list[tuple[str, str]]:
+    failed = examples[-1][1]
+    return [
+        *((f"rlvr show {place}", f"the {run} run on a page") for run, place in places.items()),
+        (f"rlvr show {places[name]} {failed.id}", "one trajectory among its siblings"),
+        (f"rlvr show {places[name]} --max-reward 0.3", "what still goes wrong"),
+    ]
+
+
+def _in_short(name: str, summary: RunSummary) -> Text:
+    """Exact match at the ends, and how far the trainer's probabilities are from the sampler's."""
+    values = [
+        value
+        for row in summary.rows("train")
+        if (value := row.components.get(_OUTCOME)) is not None
+    ]
+    text = Text(f"{name}: ", style="bold")
+    if not values:
+        return text.append("no exact match was recorded", "not bold")
+    window = min(_WINDOW, len(values))
+    text.append(
+        f"exact match {values[0]:.0%} at the first step, "
+        f"{statistics.fmean(values[-window:]):.0%} over the last {window}",
+        "not bold",
+    )
+    gap = summary.evidence.gap_mean
+    if gap is not None:
+        text.append(
+            f"; |trainer - sampler| logprob {gap:.2g} nats a token"
+            + (": the trainer scores other text than was sampled" if gap > 0.1 else ""),
+            "not bold",
+        )
+    return text
