@@ -9,6 +9,8 @@ from rlvr.errors import ConfigurationError
 
 __all__ = ["bundled_checkpoint", "load_policy", "save_policy"]
 
+BUNDLED_NAME = "rlvr-demo"
+
 
 def bundled_checkpoint() -> Path:
     """The folder of the checkpoint that ships with rlvr."""
@@ -37,6 +39,8 @@ def load_policy(path: str | Path | None = None) -> tuple[Any, Any]:
     with torch.random.fork_rng(devices=[]):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     load_model(model, weights)
+    if path is None:
+        model.config._name_or_path = BUNDLED_NAME  # where the package lies is nobody's business
     return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
