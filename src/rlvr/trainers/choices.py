@@ -1,0 +1,27 @@
+"""The values that settings of a training run can take."""
+
+from enum import StrEnum
+
+
+class Inference(StrEnum):
+    """Where rollouts are sampled."""
+
+    VLLM = "vllm"
+    EMBEDDED = "embedded"
+
+
+class LossType(StrEnum):
+    """What a token's loss is divided by: its sequence, the batch's tokens, or a constant."""
+
+    GRPO = "grpo"
+    BNPO = "bnpo"
+    DR_GRPO = "dr_grpo"
+
+
+class Scheduler(StrEnum):
+    """Learning rate over the steps, as transformers names it."""
+
+    CONSTANT = "constant"
+    CONSTANT_WITH_WARMUP = "constant_with_warmup"
+    LINEAR = "linear"
+    COSINE = "cosine"
