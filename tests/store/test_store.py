@@ -191,6 +191,10 @@ def test_columns_are_encoded_as_declared():
     assert "BYTE_STREAM_SPLIT" in encodings["token_ids.list.element.list.element"]
 
 
+def test_the_footer_of_a_small_file_stays_small():
+    assert open_file(to_table([trajectory()] * 8)).metadata.serialized_size < 16_000
+
+
 def test_a_process_is_known_by_more_than_its_number():
     assert process_mark(os.getpid()) == process_mark(os.getpid()) is not None
     assert process_mark(2**22 - 3) is None

@@ -1,6 +1,6 @@
 """The record's dataclasses as plain dicts, and back. Fields at their default are left out."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -12,10 +12,13 @@ from rlvr.record import (
     RolloutError,
     ToolCall,
     ToolResult,
+    Trajectory,
     Turn,
 )
 
 _T = TypeVar("_T")
+
+_REPEATED_CHARS = 40
 
 
 def as_dict(value: Any) -> dict[str, Any]:
@@ -53,9 +56,48 @@ def to_message(shape: Mapping[str, Any]) -> Message:
     return build(Message, {**shape, **nested})
 
 
-def to_tool_result(shape: Mapping[str, Any]) -> ToolResult:
-    """The tool result of a dict."""
-    return build(ToolResult, shape)
+def result_shapes(trajectory: Trajectory) -> list[dict[str, Any]]:
+    """The tool results as dicts.
+
+    A result whose text the model was shown unchanged names that message of the completion by
+    `result_in` instead of repeating it: columns don't share a compression window.
+    """
+    places: dict[str | None, int] = {}
+    for place, message in enumerate(trajectory.completion):
+        if message.role != "assistant":
+            places.setdefault(message.content, place)
+    shapes = [as_dict(result) for result in trajectory.tool_results]
+    for shape in shapes:
+        text = shape.get("result", "")
+        if len(text) >= _REPEATED_CHARS and text in places:
+            del shape["result"]
+            shape["result_in"] = places[text]
+    return shapes
+
+
+def to_tool_results(
+    shapes: Iterable[Mapping[str, Any]], completion: Sequence[Message]
+) -> tuple[ToolResult, ...]:
+    """The tool results of dicts, those that name a message with its text.
+
+    Raises:
+        UndecodableText: there is no such message.
+    """
+    return tuple(build(ToolResult, _with_result(shape, completion)) for shape in shapes)
+
+
+def _with_result(shape: Mapping[str, Any], completion: Sequence[Message]) -> Mapping[str, Any]:
+    if "result_in" not in shape:
+        return shape
+    rest = {name: value for name, value in shape.items() if name != "result_in"}
+    try:
+        return {**rest, "result": completion[shape["result_in"]].content}
+    except (IndexError, TypeError) as error:
+        raise UndecodableText(
+            f"a tool result is message {shape['result_in']!r} of a completion of "
+            f"{len(completion)}. The file was changed by something else than rlvr; restore it from "
+            "a copy, or leave it out."
+        ) from error
 
 
 def to_turn(shape: Mapping[str, Any]) -> Turn:

@@ -10,9 +10,10 @@ from rlvr.codec.shapes import (
     as_dict,
     build,
     message_shape,
+    result_shapes,
     to_message,
     to_rollout_error,
-    to_tool_result,
+    to_tool_results,
     to_turn,
 )
 from rlvr.codec.text import dump, dump_plain, load, pack, unpack
@@ -113,7 +114,7 @@ def _content(trajectory: Trajectory) -> dict[str, str]:
         "info": dump(trajectory.info),
         "prompt": dump_plain([message_shape(message) for message in trajectory.prompt]),
         "completion": dump_plain([message_shape(message) for message in trajectory.completion]),
-        "tool_results": dump_plain([as_dict(result) for result in trajectory.tool_results]),
+        "tool_results": dump_plain(result_shapes(trajectory)),
         "turns": dump_plain([as_dict(turn) for turn in trajectory.turns]),
         "errors": dump_plain([as_dict(error) for error in trajectory.errors]),
         "blobs": dump_plain(
@@ -134,13 +135,14 @@ def _trajectory(row: Mapping[str, Any], load_blob: Callable[[str], bytes]) -> Tr
     content = {column.name: load(row[column.name]) for column in CONTENT}
     identity = {column.name: _unpacked(row[column.name]) for column in IDENTITY}
     identity["mode"] = Mode(identity["mode"])
+    completion = tuple(map(to_message, content["completion"]))
     evidence = {column.name: _frozen(row[column.name]) for column in EVIDENCE}
     return Trajectory(
         **identity,
         info=content["info"],
         prompt=tuple(map(to_message, content["prompt"])),
-        completion=tuple(map(to_message, content["completion"])),
-        tool_results=tuple(map(to_tool_result, content["tool_results"])),
+        completion=completion,
+        tool_results=to_tool_results(content["tool_results"], completion),
         turns=tuple(map(to_turn, content["turns"])),
         errors=tuple(map(to_rollout_error, content["errors"])),
         blobs=tuple(Blob(**shape, data=load_blob(shape["sha256"])) for shape in content["blobs"]),

@@ -45,8 +45,8 @@ class Column:
 
     @property
     def field(self) -> "pa.Field[pa.DataType]":
-        """The Arrow field, its meaning in the metadata."""
-        return pa.field(self.name, self.type, metadata={"doc": self.doc})
+        """The Arrow field. `doc` stays out of it: it would double the footer of a small file."""
+        return pa.field(self.name, self.type)
 
     @property
     def leaf(self) -> str:

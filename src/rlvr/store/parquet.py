@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlvr.schema import COLUMNS, TOKENS, Encoding, Kind
+from rlvr.schema import COLUMNS, TOKENS, Encoding
 
 ROW_GROUP_ROWS = 64
 ROW_GROUP_BYTES = 32 << 20
@@ -24,7 +24,8 @@ def parquet_bytes(
     names = set(table.column_names)
     declared = [column for column in COLUMNS + TOKENS if column.name in names]
     dictionary = [column.leaf for column in declared if column.encoding is Encoding.DICTIONARY]
-    compared = [column.leaf for column in declared if column.kind in (Kind.SCALAR, Kind.DERIVED)]
+    # Of texts the smallest and largest would be written out in full.
+    compared = [column.leaf for column in declared if column.type != pa.string()]
     buffer = io.BytesIO()
     with pq.ParquetWriter(
         buffer,
