@@ -68,11 +68,11 @@ def comparison_view(
 ) -> Group:
     """The reward curves of several runs in one plot, and each run's components at its end."""
     series = {name: reward_series(summary.steps) for name, summary in runs.items()}
+    following = [layout.command(command, meaning) for command, meaning in commands]
     return Group(
         reward_curves(series),
         *_ends(runs),
-        heading("Next"),
-        *(layout.command(command, meaning) for command, meaning in commands),
+        *([heading("Next"), *following] if following else ()),
     )
 
 
