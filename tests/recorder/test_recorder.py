@@ -474,6 +474,7 @@ def test_a_store_that_can_not_be_written_stops_the_start(tmp_path):
         Recorder.open(tmp_path, reserve_bytes=1 << 62)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_writes_nothing_and_does_not_hang(tmp_path):
     recorder = Recorder.open(tmp_path)
     recorder.record_batch(at(0))
