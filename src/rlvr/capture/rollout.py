@@ -14,6 +14,7 @@ from rlvr.record import (
     Message,
     RolloutError,
     ScoreStatus,
+    ToolCall,
     ToolResult,
     Turn,
 )
@@ -36,7 +37,7 @@ class ScoreOutcome:
 class RolloutCapture:
     """One rollout under way. Only its own task writes to it.
 
-    `written` maps a call id to the arguments as the model wrote them; `rows` are the training
+    `written` holds the last message's calls that have not run yet; `rows` are the training
     sequences; `values` the component values that the library used, `reward` the one trained on.
     """
 
@@ -48,7 +49,7 @@ class RolloutCapture:
     tool_results: list[ToolResult] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     sampled: list[SampledTurn] = field(default_factory=list)
-    written: dict[str, str] = field(default_factory=dict)
+    written: list[ToolCall] = field(default_factory=list)
     errors: list[RolloutError] = field(default_factory=list)
     scores: dict[str, ScoreOutcome] = field(default_factory=dict)
     blobs: list[Blob] = field(default_factory=list)

@@ -13,6 +13,14 @@ from rlvr.capture.rollout import CAPTURE_KEY, CURRENT_SCORE, RolloutCapture, Sco
 from rlvr.record import ScoreStatus
 
 
+def scorer_timed_out() -> None:
+    """Note that the scorer which is running was stopped for taking too long."""
+    outcome = CURRENT_SCORE.get()
+    if outcome is not None:
+        outcome.status = ScoreStatus.TIMEOUT
+        outcome.error = "TimeoutError: stopped after the scorer's own time limit"
+
+
 def recording_rubric(rubric: Any, *, unique: bool, taken: set[str] | None = None) -> Any:
     """Return a recording view of a `Rubric`, or of a group of them.
 
@@ -23,16 +31,20 @@ def recording_rubric(rubric: Any, *, unique: bool, taken: set[str] | None = None
     names = set() if taken is None else taken
     view = copy.copy(rubric)
     kind = type(rubric)
-    view.__class__ = type(kind.__name__, (_RecordingRubric, kind), {"__module__": kind.__module__})
+    members = {
+        "__module__": kind.__module__,
+        # Weights that are changed during training count from then on.
+        "reward_weights": property(lambda _: rubric.reward_weights),
+    }
+    view.__class__ = type(kind.__name__, (_RecordingRubric, kind), members)
     if "rubrics" in vars(rubric):
         view.rubrics = [
             recording_rubric(inner, unique=unique, taken=names) for inner in rubric.rubrics
         ]
-    weights = list(rubric.reward_weights)
     view.reward_funcs = []
-    for func, weight in zip(rubric.reward_funcs, weights, strict=True):
+    for func in rubric.reward_funcs:
         name = _unused(func.__name__, names) if unique else func.__name__
-        view.reward_funcs.append(_recording_scorer(func, name, weight))
+        view.reward_funcs.append(_recording_scorer(func, name))
     return view
 
 
@@ -44,7 +56,7 @@ def _unused(name: str, taken: set[str]) -> str:
     return chosen
 
 
-def _recording_scorer(func: Callable[..., Any], name: str, weight: float) -> Callable[..., Any]:
+def _recording_scorer(func: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(func)
     async def score(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -59,13 +71,14 @@ def _recording_scorer(func: Callable[..., Any], name: str, weight: float) -> Cal
             raise
 
     score.__name__ = name
-    score.rlvr_weight = weight  # type: ignore[attr-defined]
     return score
 
 
 class _RecordingRubric(Rubric):  # type: ignore[misc]  # verifiers has no types
     async def call_reward_func(self, func: Any, *args: Any, **kwargs: Any) -> float:
-        outcome = ScoreOutcome(name=func.__name__, weight=getattr(func, "rlvr_weight", None))
+        weights = zip(self.reward_funcs, self.reward_weights, strict=False)
+        weight = next((weight for known, weight in weights if known is func), None)
+        outcome = ScoreOutcome(name=func.__name__, weight=weight)
         started = time.perf_counter()
         with current(CURRENT_SCORE, outcome):
             value = await super().call_reward_func(func, *args, **kwargs)

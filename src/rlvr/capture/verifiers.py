@@ -1,7 +1,8 @@
 """A view of a verifiers environment that records what its rollouts do.
 
-The user's environment is not touched: the view is a shallow copy whose class inherits from the
-environment's own, so that every internal call of `a_generate` passes through the methods below.
+The user's environment is not touched: the view's class inherits from the environment's own, so that
+every internal call of `a_generate` passes through the methods below, and both share their
+attributes, so that what either changes during training is seen by the other.
 What a view changes for training is decided by the repairs it is given; without any it behaves as
 the library ships it.
 """
@@ -9,17 +10,24 @@ the library ships it.
 import asyncio
 import copy
 import functools
-import inspect
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from verifiers.envs.env_group import EnvGroupRubric
 from verifiers.envs.environment import Environment
 
+from rlvr.capture.calls import (
+    RecordingTools,
+    answer_malformed,
+    malformed_calls,
+    note_unanswered,
+    take_written,
+    with_readable_calls,
+)
 from rlvr.capture.messages import freeze_message, freeze_messages
 from rlvr.capture.plain import plain
 from rlvr.capture.rollout import (
@@ -31,12 +39,11 @@ from rlvr.capture.rollout import (
     RolloutCapture,
     ToolCallCapture,
     current,
-    record_tool_result,
 )
 from rlvr.capture.rubrics import recording_rubric
-from rlvr.capture.sequences import SampledTurn, TokenRow, training_rows
+from rlvr.capture.sampled import SampledLogprob, record_turn, replace_prompt, row_as_shipped
+from rlvr.capture.sequences import training_rows
 from rlvr.errors import InferenceError
-from rlvr.record import ToolCall, ToolResult, Turn
 
 _NO_TOKEN_IDS = (
     "the server's answer holds no token ids (prompt_token_ids, token_ids), so what was sampled"
@@ -62,27 +69,31 @@ class ViewSettings:
     policy_version: Callable[[], int] = field(default=lambda: 0)
 
 
-class SampledLogprob(float):
-    """A logprob that belongs to a sampled token; the library pads environment tokens with 0.0."""
+@dataclass(slots=True, kw_only=True)
+class ViewState:
+    """What a view holds apart from its environment: settings, and the batch under way or done."""
+
+    settings: ViewSettings
+    batch: BatchCapture | None = None
+    rubric_of: tuple[Any, Any] = (None, None)
+    envs: tuple[Any, ...] = ()
 
 
 def recording_view(environment: Any, settings: ViewSettings) -> Any:
     """Return a recording view of a verifiers `Environment` (see the module's docstring)."""
-    view = copy.copy(environment)
     kind = type(environment)
-    view.__class__ = type(
-        kind.__name__, (_RecordingEnvironment, kind), {"__module__": kind.__module__}
-    )
-    view.rlvr_settings = settings
-    view.rlvr_batch = None
+    state = ViewState(settings=settings)
+    bases: list[type] = [_RecordingEnvironment, kind]
     if isinstance(environment.rubric, EnvGroupRubric):
-        view.envs = [recording_view(inner, settings) for inner in environment.envs]
-        view.env_map = dict(zip(environment.env_names, view.envs, strict=True))
-        view.rubric = EnvGroupRubric(view.env_map)
-    else:
-        view.rubric = recording_rubric(environment.rubric, unique=settings.unique_components)
-    if "tool_map" in vars(environment):
-        view.tool_map = {name: _recording_tool(tool) for name, tool in environment.tool_map.items()}
+        state.envs = tuple(recording_view(inner, settings) for inner in environment.envs)
+        bases.insert(0, _RecordingGroup)
+    elif "tool_map" in vars(environment):
+        bases.insert(0, _RecordingToolbox)
+    recording = type(
+        kind.__name__, tuple(bases), {"__module__": kind.__module__, "rlvr_state": state}
+    )
+    view: Any = object.__new__(recording)
+    view.__dict__ = vars(environment)
     return view
 
 
@@ -93,52 +104,44 @@ async def _cancel_others() -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
-def _recording_tool(tool: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a tool: keep what it returned or raised, and how long it took."""
-
-    @functools.wraps(tool)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        started = time.perf_counter()
-        capture = CURRENT_CALL.get()
-        try:
-            result = tool(*args, **kwargs)
-            if inspect.isawaitable(result):
-                result = await result
-        except BaseException as error:
-            if capture is not None:
-                record_tool_result(
-                    capture, result=None, error=error, duration_s=time.perf_counter() - started
-                )
-            raise
-        if capture is not None:
-            record_tool_result(
-                capture,
-                result=result if isinstance(result, str) else str(plain(result)),
-                error=None,
-                duration_s=time.perf_counter() - started,
-            )
-        return result
-
-    return call
-
-
 class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has no types
     """The methods that a recording view puts in front of an environment's own."""
 
-    rlvr_settings: ViewSettings
-    rlvr_batch: BatchCapture | None
+    rlvr_state: ViewState
+
+    def take_batch(self) -> BatchCapture | None:
+        """The captures of the last batch, also of one that raised; None once they were taken."""
+        batch, self.rlvr_state.batch = self.rlvr_state.batch, None
+        return batch
+
+    @property
+    def rubric(self) -> Any:
+        """The recording view of the rubric that the environment has now."""
+        original = vars(self)["rubric"]
+        known, view = self.rlvr_state.rubric_of
+        if known is not original:
+            view = self._rubric_view(original)
+            self.rlvr_state.rubric_of = (original, view)
+        return view
+
+    @rubric.setter
+    def rubric(self, rubric: Any) -> None:
+        self.__dict__["rubric"] = rubric
+
+    def _rubric_view(self, rubric: Any) -> Any:
+        return recording_rubric(rubric, unique=self.rlvr_state.settings.unique_components)
 
     async def a_generate(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Generate a batch; its captures are in `rlvr_batch` afterwards, also when it raised."""
+        """Generate a batch; `take_batch` has its captures afterwards, also when it raised."""
         started: list[RolloutCapture] = []
-        self.rlvr_batch = BatchCapture(rollouts=started)
+        self.rlvr_state.batch = BatchCapture(rollouts=started)
         with current(STARTED_ROLLOUTS, started):
             try:
                 results = await super().a_generate(inputs, *args, **kwargs)
             except BaseException:
                 await _cancel_others()  # the batch is lost: end its other rollouts now
                 raise
-        self.rlvr_batch = _batch_capture(self, results)
+        self.rlvr_state.batch = _batch_capture(self, results)
         return results
 
     async def rollout(  # noqa: PLR0917  # the library's own signature
@@ -175,12 +178,14 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
 
     async def get_model_response(self, *args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()
-        version = self.rlvr_settings.policy_version()
+        version = self.rlvr_state.settings.policy_version()
         response = await super().get_model_response(*args, **kwargs)
         capture = CURRENT_ROLLOUT.get()
         if capture is not None and response is not None and response.id != "overlong-prompt":
-            _record_turn(capture, response, version, time.perf_counter() - started)
-            if self.rlvr_settings.sampled_tokens and len(capture.sampled) < len(capture.turns):
+            record_turn(capture, response, version, time.perf_counter() - started)
+            if self.rlvr_state.settings.sampled_tokens and len(capture.sampled) < len(
+                capture.turns
+            ):
                 raise InferenceError(_NO_TOKEN_IDS)
         return response
 
@@ -194,31 +199,21 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
             rollout=rollout,
             call_id=tool_call_id or None,
             name=tool_name,
-            arguments=rollout.written.get(tool_call_id)
+            arguments=take_written(rollout, tool_call_id, tool_name)
             or json.dumps(plain(tool_args), ensure_ascii=False),
         )
         with current(CURRENT_CALL, call):
             message = await super().call_tool(tool_name, tool_args, tool_call_id, **kwargs)
         if not call.answered:
-            text = f"the call reached no tool; the model was told: {message.get('content')}"
-            rollout.tool_results.append(
-                ToolResult(
-                    turn=max(len(rollout.turns) - 1, 0),
-                    call_id=call.call_id,
-                    name=tool_name,
-                    arguments=call.arguments,
-                    error=text,
-                    malformed=tool_name not in self.tool_map,
-                )
-            )
+            note_unanswered(call, message.get("content"), known=tool_name in self.tool_map)
         return message
 
     async def env_response(self, messages: Any, state: Any, **kwargs: Any) -> Any:
         calls = freeze_message(messages[-1]).tool_calls if isinstance(messages, list) else ()
         rollout = CURRENT_ROLLOUT.get()
         if rollout is not None:
-            rollout.written.update({call.id or "": call.arguments for call in calls})
-        broken = _malformed_calls(calls) if self.rlvr_settings.malformed_calls else {}
+            rollout.written[:] = calls
+        broken = malformed_calls(calls) if self.rlvr_state.settings.malformed_calls else {}
         if not broken:
             return await super().env_response(messages, state, **kwargs)
         written = messages[-1]["tool_calls"]
@@ -229,7 +224,7 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
             answers, state = await super().env_response(visible, state, **kwargs)
         rest = iter(answers)
         ordered = [
-            _answer_malformed(call, broken[index]) if index in broken else next(rest)
+            answer_malformed(call, broken[index]) if index in broken else next(rest)
             for index, call in enumerate(calls)
         ]
         return [*ordered, *rest], state
@@ -250,20 +245,20 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
         capture: RolloutCapture = state[CAPTURE_KEY]
         renderer = processing_class
         tools = (state.get("info") or {}).get("oai_tools")
-        if self.rlvr_settings.tool_schemas and tools:
+        if self.rlvr_state.settings.tool_schemas and tools:
             renderer = copy.copy(processing_class)
             renderer.apply_chat_template = functools.partial(
                 processing_class.apply_chat_template, tools=tools
             )
-        if self.rlvr_settings.sampled_tokens and capture.sampled:
+        if self.rlvr_state.settings.sampled_tokens and capture.sampled:
             rows = training_rows(capture.sampled, train_context=not mask_env_responses)
-            if not self.rlvr_settings.tool_schemas:
+            if not self.rlvr_state.settings.tool_schemas:
                 shown = rows[0].prompt_tokens
                 shorter = processing_class.apply_chat_template(prompt, add_generation_prompt=True)
-                _replace_prompt(rows[0], shown, shorter)
+                replace_prompt(rows[0], shown, shorter)
         else:
-            if self.rlvr_settings.malformed_calls:
-                completion = [_with_readable_calls(message) for message in completion]
+            if self.rlvr_state.settings.malformed_calls:
+                completion = [with_readable_calls(message) for message in completion]
             shipped = super().process_chat_format_vllm(
                 prompt, completion, state, renderer, mask_env_responses
             )
@@ -316,121 +311,31 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
         return processed
 
 
-def row_as_shipped(
-    prompt_ids: Sequence[int],
-    prompt_mask: Sequence[int],
-    completion_ids: Sequence[int],
-    completion_mask: Sequence[int],
-    completion_logprobs: Sequence[float],
-) -> TokenRow:
-    """The library's own five lists as a row; sampled tokens are known by their logprob's type."""
-    row = TokenRow(prompt_tokens=len(prompt_ids))
-    row.extend_context(prompt_ids)
-    turn, sampled_before = -1, False
-    for token, logprob in zip(completion_ids, completion_logprobs, strict=True):
-        sampled = isinstance(logprob, SampledLogprob)
-        turn += int(sampled and not sampled_before)
-        sampled_before = sampled
-        row.ids.append(token)
-        row.turns.append(turn if sampled else -1)
-        row.logprobs.append(float(logprob) if sampled else float("nan"))
-    row.loss_mask[:] = [*prompt_mask, *completion_mask]
-    return row
+class _RecordingToolbox(_RecordingEnvironment):
+    @property
+    def tool_map(self) -> Any:
+        """The environment's tools, each wrapped when it is looked up."""
+        return RecordingTools(vars(self)["tool_map"])
+
+    @tool_map.setter
+    def tool_map(self, tools: dict[str, Callable[..., Any]]) -> None:
+        self.__dict__["tool_map"] = tools
 
 
-def _replace_prompt(row: TokenRow, shown: int, prompt_ids: Sequence[int]) -> None:
-    """Put other prompt tokens in front of a row, as the library does without tool schemas."""
-    row.ids[:shown] = prompt_ids
-    row.loss_mask[:shown] = [0] * len(prompt_ids)
-    row.turns[:shown] = [-1] * len(prompt_ids)
-    row.logprobs[:shown] = [math.nan] * len(prompt_ids)
-    row.prompt_tokens = len(prompt_ids)
+class _RecordingGroup(_RecordingEnvironment):
+    @property
+    def envs(self) -> list[Any]:
+        """Recording views of the group's members."""
+        return list(self.rlvr_state.envs)
 
+    @property
+    def env_map(self) -> dict[str, Any]:
+        """The members' views by name."""
+        return dict(zip(vars(self)["env_names"], self.rlvr_state.envs, strict=True))
 
-def _record_turn(capture: RolloutCapture, response: Any, version: int, duration_s: float) -> None:
-    """Keep what was served and sampled in one request."""
-    choice = response.choices[0]
-    extra = {**(response.model_extra or {}), **(choice.model_extra or {})}
-    prompt_ids, sampled_ids = extra.get("prompt_token_ids"), extra.get("token_ids")
-    logprobs = _sampled_logprobs(choice)
-    if prompt_ids is not None and sampled_ids is not None:
-        capture.sampled.append(
-            SampledTurn(prompt_ids=prompt_ids, sampled_ids=sampled_ids, logprobs=logprobs)
-        )
-    usage = response.usage
-    capture.turns.append(
-        Turn(
-            index=len(capture.turns),
-            finish_reason=choice.finish_reason,
-            prompt_tokens=usage.prompt_tokens if usage else None,
-            sampled_tokens=usage.completion_tokens if usage else None,
-            policy_version=version,
-            duration_s=duration_s,
-        )
-    )
-
-
-def _sampled_logprobs(choice: Any) -> list[float]:
-    if choice.logprobs is None:
-        return []
-    content = getattr(choice.logprobs, "content", None)
-    if content is not None:
-        return [token.logprob for token in content]
-    return list(choice.logprobs.token_logprobs or [])
-
-
-def _malformed_calls(calls: Iterable[ToolCall]) -> dict[int, str]:
-    """What is wrong with each call whose arguments are no JSON object, by place."""
-    broken = {}
-    for index, call in enumerate(calls):
-        try:
-            if not isinstance(json.loads(call.arguments), dict):
-                broken[index] = "the arguments are not a JSON object"
-        except ValueError as error:
-            broken[index] = f"the arguments are not valid JSON ({error})"
-    return broken
-
-
-def _with_readable_calls(message: Any) -> Any:
-    """The message with every call's arguments as valid JSON: text that is none becomes a string.
-
-    The library decodes all arguments of a conversation when it tokenises it.
-    """
-    calls = freeze_message(message).tool_calls
-    broken = _malformed_calls(calls)
-    if not broken:
-        return message
-    return {
-        **message,
-        "tool_calls": [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {
-                    "name": call.name,
-                    "arguments": json.dumps(call.arguments) if index in broken else call.arguments,
-                },
-            }
-            for index, call in enumerate(calls)
-        ],
-    }
-
-
-def _answer_malformed(call: ToolCall, reason: str) -> dict[str, Any]:
-    """Tell the model what was wrong with its call, and keep the call as it was written."""
-    rollout = CURRENT_ROLLOUT.get()
-    if rollout is not None:
-        rollout.tool_results.append(
-            ToolResult(
-                turn=max(len(rollout.turns) - 1, 0),
-                call_id=call.id,
-                name=call.name,
-                arguments=call.arguments,
-                error=reason,
-                malformed=True,
-            )
-        )
-    return {"role": "tool", "tool_call_id": call.id or "", "content": f"Error: {reason}."}
+    def _rubric_view(self, _: Any) -> Any:
+        """The library's rubric of a group, over the members' recording rubrics."""
+        return EnvGroupRubric(self.env_map)
 
 
 def _stop_reason(environment: Any, capture: RolloutCapture, state: Any) -> str:

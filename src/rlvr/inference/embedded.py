@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import copy
 import json
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,7 @@ class EmbeddedEngine:
     _replica: Any = None
     _takes_text: bool = False
     _parameters: dict[str, torch.Tensor] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="rlvr-embedded")
     )
@@ -109,7 +111,7 @@ class EmbeddedEngine:
                 f"the replica has no parameter {name!r}: the policy's parameters are named"
                 " otherwise than its base model's, so its weights can't be copied"
             ) from None
-        with torch.no_grad():
+        with self._lock, torch.no_grad():
             target.copy_(weights)
 
     def client(self) -> "EmbeddedClient":
@@ -134,18 +136,20 @@ class EmbeddedEngine:
     @torch.no_grad()
     def _sample(self, prompts: list[list[int]], sampling: _Sampling) -> list[_Sample]:
         longest = max(len(prompt) for prompt in prompts)
-        limit = self.max_model_len - longest
-        new_tokens = limit if sampling.max_tokens is None else min(sampling.max_tokens, limit)
+        rooms = [self.max_model_len - len(prompt) for prompt in prompts]
+        if sampling.max_tokens is not None:
+            rooms = [min(sampling.max_tokens, room) for room in rooms]
         pad = self.tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor(
             [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         )
-        output = self._replica.generate(
-            input_ids=ids.to(self._replica.device),
-            attention_mask=mask.to(self._replica.device),
-            generation_config=self._generation_config(sampling, new_tokens),
-        )
+        with self._lock:  # no weight changes in the middle of a sequence
+            output = self._replica.generate(
+                input_ids=ids.to(self._replica.device),
+                attention_mask=mask.to(self._replica.device),
+                generation_config=self._generation_config(sampling, max(rooms)),
+            )
         sampled = output.sequences[:, longest:]
         # The trainer computes logprobs of logits / temperature without filters: keep the same.
         temperature = sampling.temperature or 1.0
@@ -155,8 +159,8 @@ class EmbeddedEngine:
         ]
         logprobs = torch.cat(chosen, dim=1).tolist()
         return [
-            self._until_eos(row, row_logprobs)
-            for row, row_logprobs in zip(sampled.tolist(), logprobs, strict=True)
+            self._until_eos(row[:room], row_logprobs[:room])
+            for row, row_logprobs, room in zip(sampled.tolist(), logprobs, rooms, strict=True)
         ]
 
     def _generation_config(self, sampling: _Sampling, new_tokens: int) -> GenerationConfig:
@@ -228,16 +232,24 @@ class EmbeddedClient:
         max_tokens: int | None = None,
         max_completion_tokens: int | None = None,
         extra_body: Mapping[str, Any] | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        stop: Sequence[str] | str | None = None,
         **_: Any,
     ) -> ChatCompletion:
         """Answer one chat request with one sampled completion.
 
         Raises:
-            ConfigurationError: `n` is not 1.
+            ConfigurationError: `n` is not 1, or a penalty or stop text is asked for.
             openai.BadRequestError: the prompt is longer than the model's context, as vLLM says it.
         """
         if n != 1:
             raise ConfigurationError(f"embedded inference samples one answer a request, not {n}")
+        if presence_penalty or frequency_penalty or stop:
+            raise ConfigurationError(
+                "embedded inference has no presence_penalty, frequency_penalty or stop texts: leave"
+                " them out, or sample with vLLM"
+            )
         extra = {name: value for name, value in (extra_body or {}).items() if value is not None}
         request = _Request(
             prompt_ids=self._engine.prompt_ids(messages, tools),

@@ -8,7 +8,6 @@ they rely on is listed in `shims.PRIVATE_NAMES`.
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,21 @@ from typing import Any
 import torch
 from verifiers.trainers.grpo_trainer import GRPOTrainer
 
-from rlvr.capture.trajectories import BatchPlace, build_trajectories
+from rlvr.capture.rubrics import scorer_timed_out
 from rlvr.capture.verifiers import ViewSettings, recording_view
 from rlvr.errors import ConfigurationError
-from rlvr.record import MetricRow, Mode, Sink
-from rlvr.recorder import Recorder
+from rlvr.record import Mode, RunInfo, Sink
 from rlvr.trainers import shims
 from rlvr.trainers.banner import banner
-from rlvr.trainers.evaluation import evaluation_metrics
+from rlvr.trainers.evaluation import broadcast_metrics, log_as_evaluation
 from rlvr.trainers.fenced_wandb import fence_wandb_callback
-from rlvr.trainers.forwards import EntropyTap, PendingBatch, padded_rows, with_row
+from rlvr.trainers.forwards import EntropyTap, PendingBatch, padded_rows, with_rows
 from rlvr.trainers.generator import RecordingBatchGenerator
-from rlvr.trainers.recording import RunInCheckpoint, closing_line, open_recorder
+from rlvr.trainers.recording import RunInCheckpoint
 from rlvr.trainers.repairs import Repair, resolve_repairs
 from rlvr.trainers.run_info import run_info_of
-from rlvr.trainers.sampler import RankSampler
+from rlvr.trainers.sampler import RankLoader, RankSampler
+from rlvr.trainers.training_record import TrainingRecord
 
 
 class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has no types
@@ -42,7 +41,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         log_token_details: keep ids, masks and logprobs of every token too.
         repairs: "all", "none", or names (see `rlvr.trainers.repairs`); "none" gives the gradients
             of the library as it ships.
-        inference: "vllm", the library's client, or "embedded", sampling in this process.
+        inference: "vllm", the library's client, "embedded", sampling in this process, or an
+            engine with the methods of `rlvr.inference.embedded.EmbeddedEngine`.
         record_to: where to record; `args.output_dir` if None.
         redact: what W&B may see of a text; None for the default patterns.
 
@@ -63,7 +63,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         log_trajectory_samples: int = 5,
         log_token_details: bool = False,
         repairs: str | Iterable[str] = "all",
-        inference: str = "vllm",
+        inference: Any = "vllm",
         record_to: str | Path | None = None,
         redact: Callable[[str], str] | None = None,
         **kwargs: Any,
@@ -71,15 +71,17 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         shims.check_verifiers()
         self._repairs = resolve_repairs(repairs)
         self._inference = inference
-        self._log_full_trajectories = log_full_trajectories
         self._log_trajectory_samples = log_trajectory_samples
-        self._log_token_details = log_token_details
         self._record_to = Path(record_to if record_to is not None else args.output_dir)
         self._redact = redact
-        self._recorder: Recorder | None = None
+        self._record = TrainingRecord(
+            self,
+            output_dir=self._record_to,
+            enabled=log_full_trajectories,
+            keep_tokens=log_token_details,
+        )
         self._pending: PendingBatch | None = None
         self._loop_begins = True
-        self._resumed_from: str | None = None
         self._buffered_inputs: Any = None
         self.control: Any = None
         args.log_completions = False  # the library's own table empties tool calls in place
@@ -90,20 +92,33 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             )
         self.async_generator = self._recording_generator()
         fence_wandb_callback(self)
-        self.add_callback(RunInCheckpoint(lambda: self._recorder))
+        self.add_callback(RunInCheckpoint(lambda: self._record.recorder))
 
     def _client_seam(self) -> contextlib.AbstractContextManager[None]:
+        if self._inference == "vllm":
+            shims.check_vllm()
+            return contextlib.nullcontext()
         if self._inference == "embedded":
             return shims.vllm_client_of(self._embedded_engine)
-        if self._inference != "vllm":
-            raise ConfigurationError(f"inference is 'vllm' or 'embedded', not {self._inference!r}")
-        shims.check_vllm()
-        return contextlib.nullcontext()
+        if isinstance(self._inference, str):
+            raise ConfigurationError(
+                f"inference is 'vllm', 'embedded' or an engine, not {self._inference!r}"
+            )
+        return shims.vllm_client_of(lambda: self._inference)
 
     def _embedded_engine(self) -> Any:
         from rlvr.inference.embedded import EmbeddedEngine
 
         return EmbeddedEngine(self.model, self.processing_class, max_model_len=self.max_seq_len)
+
+    @property
+    def _samples_here(self) -> bool:
+        return bool(self._inference != "vllm")
+
+    @property
+    def _inference_name(self) -> str:
+        named = isinstance(self._inference, str)
+        return self._inference if named else type(self._inference).__name__
 
     def _recording_generator(self) -> RecordingBatchGenerator:
         settings = ViewSettings(
@@ -113,7 +128,6 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             unique_components=Repair.SCORER_ERRORS in self._repairs,
             policy_version=lambda: max(self._last_loaded_step, 0),
         )
-        embedded = self._inference == "embedded"
         return RecordingBatchGenerator(
             env=recording_view(self.env, settings),
             evaluation_env=recording_view(self.env, settings),
@@ -123,7 +137,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             num_batches_ahead=self.num_batches_ahead,
             max_queue_size=self.args.async_max_queue_size,
             generation_timeout=self.args.async_generation_timeout,
-            client_factory=self.vllm_client.client if embedded else None,
+            client_factory=self.vllm_client.client if self._samples_here else None,
             carry_errors=Repair.GENERATION_ERRORS in self._repairs,
             cut_rows=Repair.ROW_TRUNCATION in self._repairs,
             own_evaluation=Repair.EVALUATION in self._repairs,
@@ -152,32 +166,42 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             world_size=world_size,
         )
 
+    def get_train_dataloader(self) -> Any:
+        """The library's loader; with the repair `resume`, one that knows where it stands."""
+        loader = super().get_train_dataloader()
+        if Repair.RESUME in self._repairs:
+            repeats = self.num_iterations * self.gradient_accumulation_steps
+            loader = self._async_dataloader = RankLoader(
+                loader.dataloader, repeats=repeats, batches_ahead=self.num_batches_ahead
+            )
+        return loader
+
     # The training loop
 
     def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
         self._loop_begins = True
-        self._resumed_from = kwargs.get("resume_from_checkpoint")
-        self._open_recorder()
+        folder = self._record.open(
+            self._run_info, sinks=self._sinks(), checkpoint=kwargs.get("resume_from_checkpoint")
+        )
+        if self.accelerator.is_main_process:
+            shown = banner(self._repairs, inference=self._inference_name, folder=folder)
+            print(shown, file=sys.stderr)  # noqa: T201  # the one banner of a run
         if Repair.TRAIN_AGAIN in self._repairs:
             self.async_generator.rearm()
         try:
-            with self._scorers_and_loader_repaired():
+            with self._libraries_repaired():
                 return super()._inner_training_loop(*args, **kwargs)
         finally:
-            self._close_recorder()
+            self._record.close()
 
     @contextlib.contextmanager
-    def _scorers_and_loader_repaired(self) -> Iterator[None]:
+    def _libraries_repaired(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             if Repair.SCORER_TIMEOUTS in self._repairs:
-                stack.enter_context(shims.math_verify_in_any_thread())
+                stack.enter_context(shims.math_verify_in_any_thread(scorer_timed_out))
             if Repair.RESUME in self._repairs:
-                stack.enter_context(shims.skip_first_batches_by(self._skip_batches))
+                stack.enter_context(shims.skip_first_batches_by(RankLoader.skip))
             yield
-
-    def _skip_batches(self, loader: Any, batches: int) -> Any:
-        loader.dataloader.sampler.skip(batches * loader.batch_size)
-        return loader
 
     def _begin_loop(self) -> None:
         """Count batches on from where the run stands, and sample from the weights it has."""
@@ -190,7 +214,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             self._step = 0
         every = self.gradient_accumulation_steps * self.num_iterations
         self._next_batch_id = self._step // every
-        if self._inference == "embedded" or Repair.RESUME in self._repairs:
+        if self._samples_here or Repair.RESUME in self._repairs:
             self._last_loaded_step = -1
 
     def _prepare_inputs(self, inputs: Any) -> Any:
@@ -200,8 +224,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         self._pending = None
         try:
             chunk = super()._prepare_inputs(inputs)
-        except BaseException:
-            self._record_unfinished(batch_id)
+        except BaseException:  # keep the rollouts of a batch that never reached the update
+            self._record.batch(self.async_generator.captures.pop(batch_id, None), Mode.TRAIN)
             raise
         if self._pending is None:  # the batch is in use already
             return chunk
@@ -232,7 +256,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             runner, input_ids, attended, logits_to_keep, batch_size
         )
         if pending is not None and isinstance(runner, EntropyTap):
-            pending.add_forward(attended, logprobs, runner.entropies)
+            pending.add_forward(input_ids, attended, logprobs, runner.entropies)
         return logprobs
 
     def _finish_batch(self, batch_id: int, rows_per_process: int) -> None:
@@ -245,10 +269,12 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         forwards = pending.forwards_of([rollouts[index][:1] for index in local])
         further = self._train_further_sequences(rollouts, local, pending.advantages)
         merged = [own + more for own, more in zip(forwards, further, strict=True)]
-        if self._recorder is not None and self.accelerator.is_main_process:
-            unknown = [[None] * len(rows) for rows in rollouts]
-            unknown[first : first + rows_per_process] = merged
-            self._record(batch_id, pending.advantages.tolist(), unknown)
+        if self.accelerator.is_main_process:
+            known: list[list[Any]] = [[None] * len(rows) for rows in rollouts]
+            known[first : first + rows_per_process] = merged
+            capture = self.async_generator.captures.pop(batch_id)
+            advantages = pending.advantages.tolist()
+            self._record.batch(capture, Mode.TRAIN, advantages=advantages, forwards=known)
 
     def _rows_of_all_rollouts(self, batch_id: int) -> list[Any]:
         """Every rollout's training sequences, on every process."""
@@ -286,17 +312,16 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
                 self.model, ids, mask, length - 1, self.per_device_train_batch_size
             )
         self._pending = None
-        for number, (index, _) in enumerate(mine):
-            row = {
+        added = [
+            {
                 "input_ids": ids[number],
                 "attention_mask": mask[number],
                 "old_per_token_logps": logprobs[number],
                 "advantages": advantages[index],
             }
-            chunk = number % len(self._buffered_inputs)
-            self._buffered_inputs[chunk] = with_row(
-                self._buffered_inputs[chunk], row, pad_token_id=pad
-            )
+            for number, (index, _) in enumerate(mine)
+        ]
+        self._buffered_inputs = with_rows(self._buffered_inputs, added, pad_token_id=pad)
         own = pending.forwards_of([[row] for _, row in mine])
         for (index, _), forward in zip(mine, own, strict=True):
             forwards[index - local.start] += forward
@@ -315,42 +340,28 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         """
         if self.env.eval_dataset is None:
             return {}
-        opened = self._recorder is None
-        if opened:
-            self._open_recorder()
+        outside = self._record.recorder is None
+        if outside:
+            self._record.reopen(self._run_info, sinks=self._sinks())
         try:
-            if Repair.EVALUATION not in self._repairs:
-                shipped: dict[str, float] = super().evaluate(
-                    eval_dataset, ignore_keys, metric_key_prefix, **kwargs
-                )
-                self._record_evaluation()
-                return shipped
-            return self._evaluate_recorded(metric_key_prefix)
+            if Repair.EVALUATION in self._repairs:
+                return self._evaluate_here(metric_key_prefix)
+            shipped: dict[str, float] = super().evaluate(
+                eval_dataset, ignore_keys, metric_key_prefix, **kwargs
+            )
+            return shipped
         finally:
-            if opened:
-                self._close_recorder()
+            self._record.batch(self.async_generator.take_evaluation(), Mode.EVAL)
+            if outside:
+                self._record.close()
 
-    def _evaluate_recorded(self, prefix: str) -> dict[str, float]:
-        from accelerate.utils import broadcast_object_list
-
+    def _evaluate_here(self, prefix: str) -> dict[str, float]:
         if self.state.global_step > self._last_loaded_step or self._loop_begins:
             self._move_model_to_vllm()
             self._last_loaded_step = self.state.global_step
-        held: list[Any] = [None]
-        if self.accelerator.is_main_process:
-            with self._scorers_and_loader_repaired():
-                self.async_generator.evaluate()
-            held = [evaluation_metrics(self.async_generator.evaluation_env.rlvr_batch, prefix)]
-            self._record_evaluation()
-        if self.accelerator.num_processes > 1:
-            broadcast_object_list(held, from_process=0)
-        metrics: dict[str, float] = held[0]
-        was_training = self.model.training
-        self.model.eval()  # the library's log() tells train and eval apart by it
-        try:
-            self.log(metrics)
-        finally:
-            self.model.train(was_training)
+        with self._libraries_repaired():
+            metrics = broadcast_metrics(self, prefix)
+        log_as_evaluation(self, metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
@@ -358,29 +369,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
 
     # Recording
 
-    def _open_recorder(self) -> None:
-        folder = None
-        if self._log_full_trajectories:
-            self._recorder = open_recorder(
-                self._record_to,
-                lambda run: run_info_of(self, run, self._repairs, self._inference),
-                checkpoint=self._resumed_from,
-                accelerator=self.accelerator,
-                sinks=self._sinks(),
-            )
-            folder = self._recorder.folder
-        if self.accelerator.is_main_process:
-            print(  # noqa: T201  # the one banner of a run
-                banner(self._repairs, inference=self._inference, folder=folder), file=sys.stderr
-            )
-
-    def _close_recorder(self) -> None:
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            return
-        report = recorder.close()
-        if self.accelerator.is_main_process:
-            print(closing_line(report, recorder.folder), file=sys.stderr)  # noqa: T201
+    def _run_info(self, run: str | None) -> RunInfo:
+        return run_info_of(self, run, self._repairs, self._inference_name)
 
     def _sinks(self) -> list[Sink]:
         if not self.accelerator.is_main_process or "wandb" not in self.args.report_to:
@@ -399,64 +389,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             )
         ]
 
-    def _place(self, mode: Mode) -> BatchPlace:
-        recorder = self._recorder
-        assert recorder is not None
-        return BatchPlace(
-            run=recorder.run,
-            mode=mode,
-            step=self.state.global_step,
-            batch=recorder.next_batch(mode),
-            attempt=recorder.attempt,
-        )
-
-    def _record(self, batch_id: int, advantages: Sequence[float], forwards: Any) -> None:
-        assert self._recorder is not None
-        self._recorder.record_batch(
-            build_trajectories(
-                self.async_generator.captures.pop(batch_id),
-                self._place(Mode.TRAIN),
-                group_size=self.num_generations,
-                advantages=advantages,
-                forwards=forwards,
-                keep_tokens=self._log_token_details,
-            )
-        )
-
-    def _record_unfinished(self, batch_id: int) -> None:
-        """Keep the rollouts of a batch that never reached the update."""
-        capture = self.async_generator.captures.pop(batch_id, None)
-        if capture is None or self._recorder is None:
-            return
-        self._recorder.record_batch(
-            build_trajectories(capture, self._place(Mode.TRAIN), group_size=self.num_generations)
-        )
-
-    def _record_evaluation(self) -> None:
-        capture = self.async_generator.evaluation_env.rlvr_batch
-        if self._recorder is None or capture is None:
-            return
-        self._recorder.record_batch(
-            build_trajectories(capture, self._place(Mode.EVAL), group_size=1)
-        )
-
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the library logs; the store keeps what was logged."""
         super().log(logs, start_time)
-        if self._recorder is None or not self.accelerator.is_main_process:
-            return
-        logged = self.state.log_history[-1]
-        numbers = {name: float(value) for name, value in logged.items() if _is_number(value)}
-        self._recorder.metrics(
-            MetricRow(
-                step=self.state.global_step,
-                attempt=self._recorder.attempt,
-                mode="eval" if any(name.startswith("eval_") for name in logs) else "train",
-                values=numbers,
-                logged_at=time.time(),
-            )
-        )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        self._record.metrics(self.state.log_history[-1])

@@ -1,9 +1,35 @@
-"""The metrics of an evaluation inside a training."""
+"""An evaluation with a trainer's current weights, and its metrics."""
 
 from collections.abc import Sequence
 from statistics import fmean, stdev
+from typing import Any
 
 from rlvr.capture.rollout import BatchCapture
+
+
+def broadcast_metrics(trainer: Any, prefix: str) -> dict[str, float]:
+    """Roll the evaluation set out on the main process; every process gets the metrics."""
+    from accelerate.utils import broadcast_object_list
+
+    held: list[Any] = [None]
+    if trainer.accelerator.is_main_process:
+        generator = trainer.async_generator
+        generator.evaluate()
+        held = [evaluation_metrics(generator.evaluation_env.rlvr_state.batch, prefix)]
+    if trainer.accelerator.num_processes > 1:
+        broadcast_object_list(held, from_process=0)
+    metrics: dict[str, float] = held[0]
+    return metrics
+
+
+def log_as_evaluation(trainer: Any, metrics: dict[str, float]) -> None:
+    """Log metrics in evaluation mode: the library's `log` tells the two apart by the model's."""
+    was_training = trainer.model.training
+    trainer.model.eval()
+    try:
+        trainer.log(metrics)
+    finally:
+        trainer.model.train(was_training)
 
 
 def evaluation_metrics(capture: BatchCapture, prefix: str) -> dict[str, float]:

@@ -35,14 +35,20 @@ class PendingBatch:
     """
 
     advantages: torch.Tensor
+    _ids: Any = field(default=None, init=False)
     _attended: Any = field(default=None, init=False)
     _logprobs: Any = field(default=None, init=False)
     _entropy: Any = field(default=None, init=False)
 
     def add_forward(
-        self, attended: torch.Tensor, logprobs: torch.Tensor, entropies: Sequence[torch.Tensor]
+        self,
+        ids: torch.Tensor,
+        attended: torch.Tensor,
+        logprobs: torch.Tensor,
+        entropies: Sequence[torch.Tensor],
     ) -> None:
-        """Keep a forward on the host. Shapes (N, L), (N, L - 1), and chunks of (N, L - 1)."""
+        """Keep a forward on the host. Shapes (N, L) twice, (N, L - 1), chunks of (N, L - 1)."""
+        self._ids = ids.cpu().numpy()
         self._attended = attended.to("cpu", torch.int8).numpy()
         self._logprobs = logprobs.detach().float().cpu().numpy()
         self._entropy = torch.cat([chunk.float().cpu() for chunk in entropies]).numpy()
@@ -56,7 +62,7 @@ class PendingBatch:
 
     def _forward(self, number: int, row: TokenRow) -> Forward | None:
         length = len(row.ids)
-        if self._attended is None or self._attended.shape[1] < length:
+        if self._ids is None or self._ids[number, :length].tolist() != row.ids:
             return None
         first = np.full(1, np.nan, dtype=np.float32)
         return Forward(
@@ -81,7 +87,21 @@ def padded_rows(
     return ids, mask
 
 
-def with_row(
+def with_rows(
+    chunks: Sequence[dict[str, torch.Tensor]],
+    rows: Sequence[dict[str, torch.Tensor]],
+    *,
+    pad_token_id: int,
+) -> list[dict[str, torch.Tensor]]:
+    """The micro-batches of a step with further sequences dealt out among them."""
+    grown = list(chunks)
+    for number, row in enumerate(rows):
+        place = number % len(grown)
+        grown[place] = _with_row(grown[place], row, pad_token_id=pad_token_id)
+    return grown
+
+
+def _with_row(
     chunk: dict[str, torch.Tensor], row: dict[str, torch.Tensor], *, pad_token_id: int
 ) -> dict[str, torch.Tensor]:
     """A micro-batch with one more sequence, everything right-padded to the longer of the two."""

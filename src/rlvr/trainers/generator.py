@@ -16,7 +16,6 @@ from verifiers.trainers.async_batch_generator import AsyncBatchGenerator, BatchR
 from rlvr.capture.rollout import BatchCapture
 from rlvr.errors import GenerationFailed
 
-
 logger = logging.getLogger("rlvr")
 
 
@@ -132,8 +131,14 @@ class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # ver
         return result
 
     def _keep_capture(self, batch_id: int) -> None:
-        if self.env.rlvr_batch is not None:
-            self.captures[batch_id] = self.env.rlvr_batch
+        capture = self.env.take_batch()
+        if capture is not None:
+            self.captures[batch_id] = capture
+
+    def take_evaluation(self) -> BatchCapture | None:
+        """The rollouts of the last evaluation, also of one that failed; None once taken."""
+        capture: BatchCapture | None = self.evaluation_env.take_batch()
+        return capture
 
     def _cut(self, result: BatchResult, request: BatchRequest) -> None:
         """Cut each row to the limit before rows are padded to one length."""
@@ -149,9 +154,13 @@ class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # ver
                     column[index] = column[index][:length]
             if rollout.rows and rollout.rows[0].cut(limit):
                 rollout.truncated = True
+                if request.mask_truncated_completions:
+                    mask = [0] * len(processed.completion_mask[index])
+                    processed.completion_mask[index] = mask
+                    rollout.rows[0].loss_mask[:] = [0] * len(rollout.rows[0].ids)
 
     def evaluate(self, num_samples: int = -1) -> Any:
-        """Generate and score the evaluation set; captures are in `evaluation_env.rlvr_batch`."""
+        """Generate and score the evaluation set; `take_evaluation` has its captures."""
         if not self._own_evaluation:
             shipped = copy.copy(self)
             shipped.env = self.evaluation_env

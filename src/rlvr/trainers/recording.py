@@ -45,18 +45,20 @@ def open_recorder(
     output_dir: str | Path,
     info: Callable[[str | None], RunInfo],
     *,
-    checkpoint: str | Path | None,
+    run: str | None,
+    first_step: int,
     accelerator: Any,
     sinks: Sequence[Sink],
 ) -> Recorder:
     """Open the store on every process of a training; rank 0 decides run and attempt.
+
+    `run` is the run to continue from `first_step`, None for a new one.
 
     Raises:
         StoreError: the store can't be opened.
     """
     from accelerate.utils import broadcast_object_list
 
-    run, first_step = run_of_checkpoint(checkpoint)
     recorder = None
     claimed: list[Any] = [None]
     if accelerator.is_main_process:

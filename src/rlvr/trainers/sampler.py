@@ -1,9 +1,11 @@
 """Which prompts each process trains on, and how to go on where a run stopped."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
+from verifiers.trainers.async_dataloader_wrapper import AsyncDataLoaderWrapper
 
 
 class RankSampler(Sampler[int]):
@@ -62,3 +64,56 @@ class RankSampler(Sampler[int]):
             torch.randperm(self._size, generator=generator)
         order: list[int] = torch.randperm(self._size, generator=generator).tolist()
         return order
+
+
+class RankLoader(AsyncDataLoaderWrapper):  # type: ignore[misc]  # verifiers has no types
+    """verifiers' look-ahead loader over a `RankSampler`, which can skip and start in any epoch.
+
+    `repeats` is the sampler's: that many loader batches in a row are one generation batch. The
+    library's wrapper counts them all when it looks ahead, and drops what it looked up of the next
+    epoch.
+    """
+
+    _next_iterator: Any
+
+    def __init__(self, dataloader: Any, *, repeats: int, batches_ahead: int) -> None:
+        super().__init__(dataloader, buffer_size=max(5, repeats * (batches_ahead + 2)))
+        self._repeats = repeats
+        self._taken = 0
+
+    def skip(self, batches: int) -> "RankLoader":
+        """Leave out the first loader batches of the epoch that starts next."""
+        self.dataloader.sampler.skip(batches * self.dataloader.batch_size)
+        self._taken = batches
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch starts next; one that was begun ahead of time goes on."""
+        if self._next_iterator is None:
+            self.dataloader.sampler.epoch = epoch
+
+    def __iter__(self) -> "RankLoader":
+        with self._lock:
+            if self._next_iterator is None:
+                self._current_iterator = iter(self.dataloader)
+                self._buffer.clear()
+            else:
+                self._current_iterator, self._next_iterator = self._next_iterator, None
+            self._exhausted = False
+            self._current_batch = None
+        return self
+
+    def __next__(self) -> Any:
+        batch = super().__next__()
+        self._taken += 1
+        return batch
+
+    def peek_ahead(self, n: int = 1) -> list[Any]:
+        """The next `n` generation batches, or the current one where `n` is 0."""
+        if n == 0:
+            current: list[Any] = super().peek_ahead(0)
+            return current
+        start = -(-self._taken // self._repeats) * self._repeats - self._taken
+        places = [start + number * self._repeats for number in range(n)]
+        buffered = super().peek_ahead(places[-1] + 1)
+        return [buffered[place] for place in places if place < len(buffered)]

@@ -120,8 +120,11 @@ def skip_first_batches_by(skip: Callable[[Any, int], Any]) -> Iterator[None]:
 
 
 @contextmanager
-def math_verify_in_any_thread() -> Iterator[None]:
-    """Give math_verify a timeout that works off the main thread too, where `signal` does not."""
+def math_verify_in_any_thread(on_timeout: Callable[[], None]) -> Iterator[None]:
+    """Give math_verify a timeout that works off the main thread too, where `signal` does not.
+
+    `on_timeout` is called in the thread that took too long: math_verify itself tells nobody.
+    """
     import math_verify.grader
     import math_verify.parser
     from math_verify.errors import TimeoutException
@@ -131,7 +134,7 @@ def math_verify_in_any_thread() -> Iterator[None]:
     def timeout(timeout_seconds: int | None = 10) -> Any:
         if not timeout_seconds or threading.current_thread() is threading.main_thread():
             return original(timeout_seconds)
-        return functools.partial(_bounded, timeout_seconds, TimeoutException)
+        return functools.partial(_bounded, timeout_seconds, TimeoutException, on_timeout)
 
     math_verify.parser.timeout = timeout
     math_verify.grader.timeout = timeout
@@ -142,7 +145,12 @@ def math_verify_in_any_thread() -> Iterator[None]:
         math_verify.grader.timeout = original
 
 
-def _bounded(seconds: float, error: type[Exception], func: Callable[..., Any]) -> Any:
+def _bounded(
+    seconds: float,
+    error: type[BaseException],
+    on_timeout: Callable[[], None],
+    func: Callable[..., Any],
+) -> Any:
     """Decorate `func` so that `error` is raised in its thread after `seconds`.
 
     Like an alarm signal it takes effect between two bytecodes, so a single long call into C runs
@@ -168,6 +176,9 @@ def _bounded(seconds: float, error: type[Exception], func: Callable[..., Any]) -
         timer.start()
         try:
             return func(*args, **kwargs)
+        except error:
+            on_timeout()
+            raise
         finally:
             timer.cancel()
             with lock:

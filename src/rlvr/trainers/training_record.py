@@ -1,0 +1,131 @@
+"""The record of one trainer: its runs are opened, filled and closed here."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlvr.capture.evidence import Forward
+from rlvr.capture.rollout import BatchCapture
+from rlvr.capture.trajectories import BatchPlace, build_trajectories
+from rlvr.record import MetricRow, Mode, RunInfo, Sink
+from rlvr.recorder import Recorder
+from rlvr.trainers.recording import closing_line, open_recorder, run_of_checkpoint
+
+
+class TrainingRecord:
+    """Where a trainer's batches, evaluations and metrics go.
+
+    `recorder` is None between trainings, and always where nothing is to be recorded. A training
+    begins a run of its own or continues that of its checkpoint; an evaluation after a training
+    continues the training's run.
+    """
+
+    def __init__(self, trainer: Any, *, output_dir: Path, enabled: bool, keep_tokens: bool) -> None:
+        self.recorder: Recorder | None = None
+        self._trainer = trainer
+        self._output_dir = output_dir
+        self._enabled = enabled
+        self._keep_tokens = keep_tokens
+        self._last_run: str | None = None
+
+    def open(
+        self,
+        info: Callable[[str | None], RunInfo],
+        *,
+        sinks: Sequence[Sink],
+        checkpoint: str | None = None,
+    ) -> Path | None:
+        """Begin or continue a run; its folder, None where nothing is recorded.
+
+        Raises:
+            StoreError: the store can't be opened.
+        """
+        if not self._enabled:
+            return None
+        run, first_step = run_of_checkpoint(checkpoint)
+        self._open(info, sinks=sinks, run=run, first_step=first_step)
+        assert self.recorder is not None
+        return self.recorder.folder
+
+    def reopen(self, info: Callable[[str | None], RunInfo], *, sinks: Sequence[Sink]) -> None:
+        """Continue the last run, at the step where the trainer stands."""
+        if self._enabled:
+            step = self._trainer.state.global_step
+            self._open(info, sinks=sinks, run=self._last_run, first_step=step)
+
+    def _open(
+        self,
+        info: Callable[[str | None], RunInfo],
+        *,
+        sinks: Sequence[Sink],
+        run: str | None,
+        first_step: int,
+    ) -> None:
+        self.recorder = open_recorder(
+            self._output_dir,
+            info,
+            run=run,
+            first_step=first_step,
+            accelerator=self._trainer.accelerator,
+            sinks=sinks,
+        )
+        self._last_run = self.recorder.run
+
+    def close(self) -> None:
+        """Write what waits, and say what was recorded and lost."""
+        recorder, self.recorder = self.recorder, None
+        if recorder is None:
+            return
+        report = recorder.close()
+        if recorder.rank == 0:
+            print(closing_line(report, recorder.folder), file=sys.stderr)  # noqa: T201
+
+    def batch(
+        self,
+        capture: BatchCapture | None,
+        mode: Mode,
+        *,
+        advantages: Sequence[float] | None = None,
+        forwards: Sequence[Sequence[Forward | None]] | None = None,
+    ) -> None:
+        """Record the rollouts of one batch; see `build_trajectories`."""
+        if self.recorder is None or capture is None:
+            return
+        place = BatchPlace(
+            run=self.recorder.run,
+            mode=mode,
+            step=self._trainer.state.global_step,
+            batch=self.recorder.next_batch(mode),
+            attempt=self.recorder.attempt,
+        )
+        self.recorder.record_batch(
+            build_trajectories(
+                capture,
+                place,
+                group_size=1 if mode is Mode.EVAL else self._trainer.num_generations,
+                advantages=advantages,
+                forwards=forwards,
+                keep_tokens=self._keep_tokens,
+            )
+        )
+
+    def metrics(self, logged: Mapping[str, Any]) -> None:
+        """Keep the numbers of what the trainer logged."""
+        if self.recorder is None or self.recorder.rank != 0:
+            return
+        numbers = {name: float(value) for name, value in logged.items() if _is_number(value)}
+        self.recorder.metrics(
+            MetricRow(
+                step=self._trainer.state.global_step,
+                attempt=self.recorder.attempt,
+                mode="eval" if any(name.startswith("eval_") for name in logged) else "train",
+                values=numbers,
+                logged_at=time.time(),
+            )
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
