@@ -16,7 +16,7 @@ demo: $(VENV)/train.installed
 	$(BIN)/rlvr demo $(DEMO)
 
 test: $(VENV)/dev.installed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: $(VENV)/dev.installed
 	$(BIN)/ruff check .

@@ -90,6 +90,7 @@ def load_environment(
     _check_positive(top_k=top_k, max_turns=max_turns)
     eval_datasets = eval_datasets or _synthetic_evaluation(datasets)
     return MusiqueEnvironment(
+        dataset_spec=datasets,
         retriever=make_retriever(retriever, embed=embed, embedding_model=embedding_model),
         top_k=top_k,
         dataset=to_dataset(load_examples(datasets, selection), style),
@@ -105,12 +106,23 @@ def load_environment(
 class MusiqueEnvironment(vf.StatefulToolEnv):  # type: ignore[misc]
     """Rollouts over the paragraphs in `info`: up to `max_turns` turns, one tool, `retrieve`.
 
+    `dataset_spec` says where the questions come from; it is kept with a recorded run.
+
     A call that can't be run (arguments that are no JSON, an unknown tool, no query) is answered
     with a message that says why, and never raises: upstream, one such call ends the training.
     """
 
-    def __init__(self, *, retriever: Retriever, top_k: int, max_turns: int, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        retriever: Retriever,
+        top_k: int,
+        max_turns: int,
+        dataset_spec: str | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(tools=[], max_turns=max_turns, **options)
+        self.dataset_spec = dataset_spec
         self.retriever = retriever
         self.top_k = top_k
         # Set by hand: the schema derived from a signature adds titles, `strict` and the like,
