@@ -10,6 +10,7 @@ the library ships it.
 import asyncio
 import copy
 import functools
+import inspect
 import json
 import math
 import time
@@ -43,6 +44,7 @@ from rlvr.capture.rollout import (
 from rlvr.capture.rubrics import recording_rubric
 from rlvr.capture.sampled import SampledLogprob, record_turn, replace_prompt, row_as_shipped
 from rlvr.capture.sequences import training_rows
+from rlvr.capture.tokenising import in_functions, tokenising_by, tokens_as_shipped
 from rlvr.errors import InferenceError
 
 _NO_TOKEN_IDS = (
@@ -144,29 +146,22 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
         self.rlvr_state.batch = _batch_capture(self, results)
         return results
 
-    async def rollout(  # noqa: PLR0917  # the library's own signature
-        self,
-        client: Any,
-        model: str,
-        prompt: Any,
-        answer: str = "",
-        task: str = "default",
-        info: Any = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
+    async def rollout(self, client: Any, model: str, prompt: Any, *args: Any, **kwargs: Any) -> Any:
+        roll_out = super().rollout
         if CURRENT_ROLLOUT.get() is not None:  # a group's member: the group's capture is open
-            return await super().rollout(client, model, prompt, answer, task, info, *args, **kwargs)
-        capture = RolloutCapture(answer=str(answer), task=task)
+            return await roll_out(client, model, prompt, *args, **kwargs)
+        # What follows the prompt stands in another order in each version of the library.
+        given = inspect.signature(roll_out).bind(client, model, prompt, *args, **kwargs).arguments
+        capture = RolloutCapture(
+            answer=str(given.get("answer", "")), task=given.get("task", "default")
+        )
         capture.prompt = freeze_messages(prompt, role="user", blobs=capture.blobs)
-        copied = plain(info or {})
+        copied = plain(given.get("info") or {})
         capture.info = dict(copied) if isinstance(copied, Mapping) else {}
         STARTED_ROLLOUTS.get().append(capture)
         with current(CURRENT_ROLLOUT, capture):
             try:
-                completion, state = await super().rollout(
-                    client, model, prompt, answer, task, info, *args, **kwargs
-                )
+                completion, state = await roll_out(client, model, prompt, *args, **kwargs)
             except BaseException as error:
                 capture.fail("environment", error)
                 raise
@@ -259,9 +254,8 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
         else:
             if self.rlvr_state.settings.malformed_calls:
                 completion = [with_readable_calls(message) for message in completion]
-            shipped = super().process_chat_format_vllm(
-                prompt, completion, state, renderer, mask_env_responses
-            )
+            tokenise = tokens_as_shipped if in_functions() else super().process_chat_format_vllm
+            shipped = tokenise(prompt, completion, state, renderer, mask_env_responses)
             rows = [row_as_shipped(*shipped)]
         capture.rows = rows
         first = rows[0]
@@ -278,9 +272,10 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
         self, prompts: Any, completions: Any, states: Any, rewards: Any, *args: Any, **kwargs: Any
     ) -> Any:
         """As the library does it; then the captures learn what was cut, masked and rewarded."""
-        processed = super().process_env_results_vllm(
-            prompts, completions, states, rewards, *args, **kwargs
-        )
+        with tokenising_by(self.process_chat_format_vllm):
+            processed = super().process_env_results_vllm(
+                prompts, completions, states, rewards, *args, **kwargs
+            )
         limit = kwargs.get("max_seq_len", -1)
         for index, state in enumerate(states):
             capture: RolloutCapture = state[CAPTURE_KEY]

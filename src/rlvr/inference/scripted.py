@@ -61,6 +61,7 @@ class ScriptedClient:
 
     def __init__(self, script: Script) -> None:
         self.requests: list[Request] = []
+        self.base_url = "scripted:"
         self.chat = _Chat(_Completions(script, self.requests))
 
 
