@@ -26,11 +26,10 @@ def in_functions() -> bool:
 @contextmanager
 def tokenising_by(tokenise: Callable[..., FiveLists]) -> Iterator[None]:
     """Let the library call `tokenise` for each conversation, where a method can't be overridden."""
-    with (
-        _exchanged(library, "process_chat_format_vllm", tokenise)
-        if in_functions()
-        else nullcontext()
-    ):
+    if not in_functions():
+        yield
+        return
+    with _exchanged(library, "process_chat_format_vllm", tokenise):
         yield
 
 
