@@ -32,7 +32,7 @@ _GATHER_S = 0.002  # requests that arrive within this time share a generate call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sampling:
+class Sampling:
     """Sampling parameters that one generate call shares."""
 
     temperature: float
@@ -44,13 +44,17 @@ class _Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class Request:
+    """One chat request, rendered and tokenised."""
+
     prompt_ids: list[int]
-    sampling: _Sampling
+    sampling: Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sample:
+class Sample:
+    """What answers a request. `finished` says that the last id is the end-of-turn token."""
+
     ids: list[int]
     logprobs: list[float]
     finished: bool
@@ -118,11 +122,11 @@ class EmbeddedEngine:
         """A client for one event loop."""
         return EmbeddedClient(self)
 
-    def generate(self, requests: Sequence[_Request]) -> list[_Sample]:
+    def generate(self, requests: Sequence[Request]) -> list[Sample]:
         """Sample one completion a request; requests with like parameters share a call."""
-        samples: list[_Sample | None] = [None] * len(requests)
+        samples: list[Sample | None] = [None] * len(requests)
         order = sorted(range(len(requests)), key=lambda i: len(requests[i].prompt_ids))
-        by_sampling: dict[_Sampling, list[int]] = {}
+        by_sampling: dict[Sampling, list[int]] = {}
         for index in order:
             by_sampling.setdefault(requests[index].sampling, []).append(index)
         for sampling, indices in by_sampling.items():
@@ -134,7 +138,7 @@ class EmbeddedEngine:
         return [sample for sample in samples if sample is not None]
 
     @torch.no_grad()
-    def _sample(self, prompts: list[list[int]], sampling: _Sampling) -> list[_Sample]:
+    def _sample(self, prompts: list[list[int]], sampling: Sampling) -> list[Sample]:
         longest = max(len(prompt) for prompt in prompts)
         rooms = [self.max_model_len - len(prompt) for prompt in prompts]
         if sampling.max_tokens is not None:
@@ -149,6 +153,7 @@ class EmbeddedEngine:
                 input_ids=ids.to(self._replica.device),
                 attention_mask=mask.to(self._replica.device),
                 generation_config=self._generation_config(sampling, max(rooms)),
+                synced_gpus=False,  # each process has a whole replica, also beside sharded weights
             )
         sampled = output.sequences[:, longest:]
         # The trainer computes logprobs of logits / temperature without filters: keep the same.
@@ -163,7 +168,7 @@ class EmbeddedEngine:
             for row, row_logprobs, room in zip(sampled.tolist(), logprobs, rooms, strict=True)
         ]
 
-    def _generation_config(self, sampling: _Sampling, new_tokens: int) -> GenerationConfig:
+    def _generation_config(self, sampling: Sampling, new_tokens: int) -> GenerationConfig:
         chosen: dict[str, Any] = {"do_sample": sampling.temperature > 0}
         if sampling.temperature > 0:
             chosen |= {
@@ -183,10 +188,10 @@ class EmbeddedEngine:
             output_logits=True,
         )
 
-    def _until_eos(self, ids: list[int], logprobs: list[float]) -> _Sample:
+    def _until_eos(self, ids: list[int], logprobs: list[float]) -> Sample:
         eos = self.tokenizer.eos_token_id
         stop = ids.index(eos) + 1 if eos in ids else len(ids)
-        return _Sample(ids=ids[:stop], logprobs=logprobs[:stop], finished=eos in ids)
+        return Sample(ids=ids[:stop], logprobs=logprobs[:stop], finished=eos in ids)
 
     def prompt_ids(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None
@@ -204,7 +209,7 @@ class EmbeddedEngine:
             raise _overlong(len(ids), self.max_model_len)
         return ids
 
-    async def answer(self, requests: Sequence[_Request]) -> list[_Sample]:
+    async def answer(self, requests: Sequence[Request]) -> list[Sample]:
         """Generate on the engine's own thread, so that tools can go on meanwhile."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self.generate, requests)
@@ -215,10 +220,11 @@ class EmbeddedClient:
 
     def __init__(self, engine: EmbeddedEngine) -> None:
         self._engine = engine
-        self._waiting: list[tuple[_Request, asyncio.Future[_Sample]]] = []
+        self._waiting: list[tuple[Request, asyncio.Future[Sample]]] = []
         self._gatherer: asyncio.Task[None] | None = None
         self.chat = self
         self.completions = self
+        self.base_url = "embedded:"  # verifiers 0.1.6 keeps it with its results
 
     async def create(  # the OpenAI client's own parameters
         self,
@@ -251,9 +257,9 @@ class EmbeddedClient:
                 " them out, or sample with vLLM"
             )
         extra = {name: value for name, value in (extra_body or {}).items() if value is not None}
-        request = _Request(
+        request = Request(
             prompt_ids=self._engine.prompt_ids(messages, tools),
-            sampling=_Sampling(
+            sampling=Sampling(
                 temperature=1.0 if temperature is None else temperature,
                 top_p=1.0 if top_p is None else top_p,
                 top_k=int(extra.get("top_k", -1)),
@@ -262,7 +268,7 @@ class EmbeddedClient:
                 max_tokens=max_completion_tokens or max_tokens,
             ),
         )
-        future: asyncio.Future[_Sample] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Sample] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         if self._gatherer is None or self._gatherer.done():
             self._gatherer = asyncio.create_task(self._gather())
@@ -291,7 +297,7 @@ class EmbeddedClient:
                     future.set_result(sample)
 
     def _completion(
-        self, model: str, request: _Request, sample: _Sample, *, with_tools: bool
+        self, model: str, request: Request, sample: Sample, *, with_tools: bool
     ) -> ChatCompletion:
         tokenizer = self._engine.tokenizer
         shown = sample.ids[:-1] if sample.finished else sample.ids
