@@ -65,7 +65,7 @@ def train(
 
     Exit codes: 0 trained; 2 something is missing or wrong, and the message says what.
     """
-    from rlvr.trainers.starting import check_prompts, check_start
+    from rlvr.trainers.starting import check_evaluation, check_prompts, check_start
 
     launch = Launch.here()
     checkpoint = training.checkpoint()
@@ -85,6 +85,7 @@ def train(
         prompt_style=prompt_style,
         seed=training.seed,
     )
+    check_evaluation(training, env)
 
     machine = Machine.here(deepspeed=launch.deepspeed, processes=launch.processes)
     if launch.rank == 0:

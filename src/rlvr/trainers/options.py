@@ -5,6 +5,7 @@ the field is, with its help text here. Importing this module loads neither torch
 """
 
 import importlib.metadata
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -165,10 +166,14 @@ class TrainingOptions:
         from verifiers.trainers import GRPOConfig
 
         try:
-            config = GRPOConfig(**self._fields(machine))
+            with warnings.catch_warnings():
+                # verifiers reads the old name, which transformers wants renamed.
+                warnings.filterwarnings("ignore", "`gradient_checkpointing`", FutureWarning)
+                config = GRPOConfig(**self._fields(machine))
         except ValueError as error:
+            reason = str(error).rstrip(".")
             raise ConfigurationError(
-                f"the trainer refuses these settings: {error}. The flags are --batch-size,"
+                f"the trainer refuses these settings: {reason}. The flags are --batch-size,"
                 " --gradient-accumulation-steps, --num-generations, --bf16, --eval-steps"
             ) from error
         if config.world_size != machine.processes:

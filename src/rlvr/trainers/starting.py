@@ -77,6 +77,19 @@ def _unhealthy(url: str) -> str | None:
         return str(getattr(error, "reason", error))
 
 
+def check_evaluation(options: TrainingOptions, env: Any) -> None:
+    """An evaluation needs questions.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    if options.eval_steps and env.eval_dataset is None:
+        raise ConfigurationError(
+            "--eval-steps asks for evaluations, but there are no questions for them: name some with"
+            " --eval-datasets"
+        )
+
+
 def check_prompts(trainer: Any) -> None:
     """The prompts that the trainer kept must fill one batch.
 
