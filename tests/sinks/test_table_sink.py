@@ -24,7 +24,7 @@ from rlvr.sinks.tables import TableSink
 
 
 def shape(**options):
-    defaults = {"components": ("exact_match",), "run_folder": "out/R", "redact": redact}
+    defaults = {"components": ("exact_match",), "output_dir": "out", "redact": redact}
     return TableShape(**{**defaults, **options})
 
 
@@ -282,7 +282,7 @@ def test_a_long_cell_is_cut_and_its_marker_names_the_record():
     long = trajectory(text="x" * 300_000)
     row = cells(long, max_cell_chars=1000)
     assert len(row["Full_Trajectory"]) <= 1000
-    assert f"rlvr show out/R {long.id}]" in row["Full_Trajectory"]
+    assert f"rlvr show out/rlvr/run {long.id}]" in row["Full_Trajectory"]
     assert row["Full_Trajectory"].endswith("x</answer>")
     marker = row["Full_Trajectory"].split("… [")[1].split(" characters")[0]
     whole = len(cells(long, max_cell_chars=10**6)["Full_Trajectory"])
@@ -302,7 +302,7 @@ def test_numbers_are_finite_or_none_and_text_is_always_text():
     assert row["Advantage"] is None
     assert row["Reward_exact_match"] is None
     assert row["Errors"] == "scoring: ValueError: \\ud800"
-    assert row["Record"] == "not stored yet (group train-0-0, sample 0): rlvr show out/R"
+    assert row["Record"] == "not stored yet (group train-0-0, sample 0): rlvr show out/rlvr/run"
 
 
 def test_without_full_trajectories_that_column_is_left_out():

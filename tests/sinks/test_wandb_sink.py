@@ -95,7 +95,7 @@ def test_the_cells_say_what_happened(plain):
         "🤖 ASSISTANT:\n<think>yes</think>\n<cite>1</cite>\n<answer>Paris</answer>"
     )
     identity = best["Record"].split(":")[0]
-    assert best["Record"] == f"{identity}: rlvr show out/rlvr/R {identity}"
+    assert best["Record"] == f"{identity}: rlvr show out/rlvr/run {identity}"
     assert identity.startswith("train-s000003-")
     expected = {
         "Prompt": "👤 USER:\nWhich capital?", "Total_Reward": 1.0, "Num_Turns": 2,
@@ -186,7 +186,7 @@ def test_without_wandb_a_folder_of_that_name_is_not_taken_for_it(tmp_path):
 
 def test_the_sink_is_imported_and_made_without_wandb():
     code = (
-        "import sys; from rlvr.sinks import WandbSink; WandbSink(components=(), run_folder='R'); "
+        "import sys; from rlvr.sinks import WandbSink; WandbSink(components=(), output_dir='R'); "
         "assert 'wandb' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -88,7 +88,7 @@ def main(scenario, steps):
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     run = start_run(scenario)
     sink = WandbSink(
-        components=("exact_match", "f1", "judge"), run_folder="out/rlvr/R", linger_s=0.2,
+        components=("exact_match", "f1", "judge"), output_dir="out", linger_s=0.2,
         queue_batches=4 if scenario == "hung" else 1000,
     )  # fmt: skip
     hand_off_s, service = train(sink, scenario, run, steps)

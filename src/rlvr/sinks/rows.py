@@ -1,6 +1,7 @@
 """The rows of the `full_trajectories` table: one per shown trajectory, text and numbers only."""
 
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class TableShape:
     """
 
     components: tuple[str, ...]
-    run_folder: str
+    output_dir: str
     redact: Callable[[str], str]
     full: bool = True
     max_cell_chars: int = 50_000
@@ -112,11 +113,12 @@ class TableShape:
         }
 
     def _command(self, trajectory: Trajectory) -> str:
-        """The id of the record and the command that opens it."""
+        """The id of the record and the command that opens it, in its own run."""
+        folder = shlex.quote(f"{self.output_dir}/rlvr/{trajectory.run}")
         if trajectory.id is None:
             place = f"group {trajectory.group_id}, sample {trajectory.sample}"
-            return f"not stored yet ({place}): rlvr show {self.run_folder}"
-        return f"{trajectory.id}: rlvr show {self.run_folder} {trajectory.id}"
+            return f"not stored yet ({place}): rlvr show {folder}"
+        return f"{trajectory.id}: rlvr show {folder} {trajectory.id}"
 
     def _text(self, text: str, command: str) -> str:
         """The redacted text, cut to the cell.

@@ -67,17 +67,18 @@ def _why_not_imported() -> str:
 class WandbSink(TableSink):
     """The W&B sink: `TableSink` over the active run. Make one on rank 0 only.
 
-    `components` names the reward components; each has a column `Reward_NAME`. `run_folder` is what
-    the Record column's command opens. `redact` is applied to every text (by default
-    `rlvr.sinks.redaction.redact`). `full=False` leaves the column Full_Trajectory out. `tags` are
-    those that Format_Valid expects. Close it before `wandb.finish()`.
+    `components` names the reward components; each has a column `Reward_NAME`. `output_dir` is
+    where the run is recorded: the command in the column Record names the run beneath it. `redact`
+    is applied to every text (by default `rlvr.sinks.redaction.redact`). `full=False` leaves the
+    column Full_Trajectory out. `tags` are those that Format_Valid expects. Close it before
+    `wandb.finish()`.
     """
 
     def __init__(
         self,
         *,
         components: Sequence[str],
-        run_folder: str,
+        output_dir: str,
         samples: int = 5,
         logging_steps: int = 1,
         full: bool = True,
@@ -90,7 +91,7 @@ class WandbSink(TableSink):
     ) -> None:
         shape = TableShape(
             components=tuple(dict.fromkeys(components)),
-            run_folder=run_folder,
+            output_dir=output_dir,
             redact=redact or redact_secrets,
             full=full,
             max_cell_chars=max_cell_chars,

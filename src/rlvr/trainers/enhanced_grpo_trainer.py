@@ -385,7 +385,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
                 logging_steps=max(int(self.args.logging_steps), 1),
                 seed=self.args.seed,
                 redact=self._redact,
-                run_folder=str(self._record_to),
+                output_dir=str(self._record_to),
             )
         ]
 
