@@ -53,9 +53,9 @@ class Span:
 class TrainingSequence:
     """One sequence that the trainer ran forward and backward. All lengths are that of `ids`.
 
-    `attended` is the attention mask that was really used, None if not known. Logprobs and entropies are in nats and
-    aligned with the token they belong to; NaN where there is none (the first token, tokens that
-    nobody sampled).
+    `attended` is the attention mask that was really used, None if not known. Logprobs and
+    entropies are in nats and aligned with the token they belong to; NaN where there is none (the
+    first token, tokens that nobody sampled).
     """
 
     ids: Sequence[int]
