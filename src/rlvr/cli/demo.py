@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rlvr.cli.opening import shown_path
-from rlvr.cli.output import say, show
+from rlvr.cli.output import say, show, show_json
 from rlvr.errors import MissingDependency
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def demo(
     wandb: Annotated[
         bool, typer.Option("--wandb", help="Log to W&B too (needs the wandb extra).")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train a small policy that answers questions with a retrieve tool, and look at it.
 
@@ -52,32 +53,25 @@ def demo(
 
     Exit codes: 0 done; 2 the train extra is missing, or the start is too weak to learn from.
     """
-    from rlvr.demo.ending import ending
+    from rlvr.demo.ending import ending, summaries
     from rlvr.demo.settings import DemoSettings
-    from rlvr.demo.training import Part
+    from rlvr.demo.training import demo_parts
     from rlvr.runs import open_run
 
     _calm_libraries()
     settings = DemoSettings(seed=seed, steps=steps, upstream_steps=upstream_steps)
     _check_start(settings, checkpoint)
-    parts = {
-        "upstream": Part(
-            name="upstream",
-            steps=upstream_steps,
-            # Without it the first call that does not parse ends upstream's training by a time-out.
-            repairs="generation_errors",
-            datasets=settings.upstream_datasets,
-        ),
-        "repaired": Part(name="repaired", steps=steps, repairs="all", datasets=settings.datasets),
-    }
     runs = {}
     curves: dict[str, tuple[tuple[int, float], ...]] = {}
-    for name, part in parts.items():
-        if part.steps > 0:
-            folder = output_dir / name
-            curves[name] = _train(part, settings, folder, checkpoint, curves, wandb=wandb)
-            runs[name] = open_run(folder)
-    show(*ending(runs, {name: shown_path(run.path) for name, run in runs.items()}))
+    for part in demo_parts(settings):
+        folder = output_dir / part.name
+        curves[part.name] = _train(part, settings, folder, checkpoint, curves, wandb=wandb)
+        runs[part.name] = open_run(folder)
+    places = {name: shown_path(run.path) for name, run in runs.items()}
+    if as_json:
+        show_json("demo", settings=settings, runs=summaries(runs), places=places)
+    else:
+        show(*ending(runs, places))
     if not keep:
         for run in runs.values():
             shutil.rmtree(run.path)

@@ -14,7 +14,7 @@ from rlvr.views.terminal.run import comparison_view
 from rlvr.views.terminal.text import heading
 from rlvr.views.terminal.trajectory import trajectory_view
 
-__all__ = ["ending"]
+__all__ = ["ending", "summaries"]
 
 _OUTCOME = "exact_match"
 _WINDOW = 10  # steps; each holds 64 rollouts, so a mean over ten has a standard error below 0.02
@@ -22,18 +22,23 @@ _WINDOW = 10  # steps; each holds 64 rollouts, so a mean over ten has a standard
 
 def ending(runs: Mapping[str, Run], places: Mapping[str, str]) -> list[RenderableType]:
     """The closing pages. `places` names each run's folder as a command takes it."""
-    summaries = {name: summarise(run.to_arrow(list(SUMMARY_COLUMNS))) for name, run in runs.items()}
+    summarised = summaries(runs)
     name, run = list(runs.items())[-1]
     parts: list[RenderableType] = []
     examples = _examples(run)
     for title, trajectory in examples:
         siblings = run.group(trajectory.group_id)
         parts += [heading(title), trajectory_view(trajectory, info=run.info, siblings=siblings)]
-    parts.append(reward_curves(_components(summaries[name]), title=f"components, {name}"))
-    parts.append(comparison_view(summaries, _commands(places, name, examples)))
+    parts.append(reward_curves(_components(summarised[name]), title=f"components, {name}"))
+    parts.append(comparison_view(summarised, _commands(places, name, examples)))
     parts.append(heading("In short"))
-    parts += [_in_short(name, summary) for name, summary in summaries.items()]
+    parts += [_in_short(name, summary) for name, summary in summarised.items()]
     return parts
+
+
+def summaries(runs: Mapping[str, Run]) -> dict[str, RunSummary]:
+    """What each run's page says of it."""
+    return {name: summarise(run.to_arrow(list(SUMMARY_COLUMNS))) for name, run in runs.items()}
 
 
 def _components(summary: RunSummary) -> dict[str, list[tuple[int, float]]]:

@@ -15,7 +15,7 @@ class DemoSettings:
     """
 
     seed: int = 0
-    steps: int = 80
+    steps: int = 60
     upstream_steps: int = 20
     prompts_per_step: int = 8
     generations: int = 8

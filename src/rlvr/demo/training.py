@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from rlvr.demo.settings import DemoSettings
 
-__all__ = ["Part", "StepDone", "train_part"]
+__all__ = ["Part", "StepDone", "demo_parts", "train_part"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,21 @@ class Part:
     steps: int
     repairs: str
     datasets: str
+
+
+def demo_parts(settings: DemoSettings) -> tuple[Part, ...]:
+    """The trainer as upstream ships it, where it has steps, and the repaired one."""
+    upstream = Part(
+        name="upstream",
+        steps=settings.upstream_steps,
+        # Without it the first call that does not parse ends upstream's training by a time-out.
+        repairs="generation_errors",
+        datasets=settings.upstream_datasets,
+    )
+    repaired = Part(
+        name="repaired", steps=settings.steps, repairs="all", datasets=settings.datasets
+    )
+    return (upstream, repaired) if upstream.steps else (repaired,)
 
 
 class StepDone(Protocol):
