@@ -287,11 +287,18 @@ def test_status_after_a_kill_says_at_least_how_many_are_lost_and_answers_no(rlvr
     assert (code, json.loads(out)["not_recorded_at_least"]) == (1, 12)
 
 
-def test_the_samples_say_what_to_do_where_they_are_missing_or_unknown(rlvr):
+def test_the_samples_show_a_shipped_trainer_that_scores_other_text_and_a_repaired_one(rlvr):
     assert rlvr("show", "--sample", "nonsense")[0] == 2
-    code, out, err = rlvr("show", "--sample")
-    assert code == 0 or "rlvr demo" in err
-    assert code == 2 or "repaired" in out
+    code, out, _ = rlvr("show", "--sample")
+    assert code == 0
+    assert "rlvr show --sample repaired" in out
+    gaps = {}
+    for name in ("upstream", "repaired"):
+        code, out, _ = rlvr("show", "--sample", name, "--json")
+        assert code == 0
+        gaps[name] = json.loads(out)["summary"]["evidence"]["gap_mean"]
+    assert gaps["upstream"] > 0.3
+    assert gaps["repaired"] < 1e-4
 
 
 @pytest.mark.parametrize("flag", ["--full", "--json"])
