@@ -47,6 +47,8 @@ from rlvr.capture.sequences import training_rows
 from rlvr.capture.tokenising import in_functions, tokenising_by, tokens_as_shipped
 from rlvr.errors import InferenceError
 
+# What follows the prompt stands in another order in each version of the library.
+_ROLLOUT = inspect.signature(Environment.rollout)
 _NO_TOKEN_IDS = (
     "the server's answer holds no token ids (prompt_token_ids, token_ids), so what was sampled"
     " can't be trained on exactly: use vLLM >= 0.10.2, or switch the repair sampled_tokens off"
@@ -147,11 +149,9 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
         return results
 
     async def rollout(self, client: Any, model: str, prompt: Any, *args: Any, **kwargs: Any) -> Any:
-        roll_out = super().rollout
         if CURRENT_ROLLOUT.get() is not None:  # a group's member: the group's capture is open
-            return await roll_out(client, model, prompt, *args, **kwargs)
-        # What follows the prompt stands in another order in each version of the library.
-        given = inspect.signature(roll_out).bind(client, model, prompt, *args, **kwargs).arguments
+            return await super().rollout(client, model, prompt, *args, **kwargs)
+        given = _ROLLOUT.bind(self, client, model, prompt, *args, **kwargs).arguments
         capture = RolloutCapture(
             answer=str(given.get("answer", "")), task=given.get("task", "default")
         )
@@ -161,7 +161,7 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
         STARTED_ROLLOUTS.get().append(capture)
         with current(CURRENT_ROLLOUT, capture):
             try:
-                completion, state = await roll_out(client, model, prompt, *args, **kwargs)
+                completion, state = await super().rollout(client, model, prompt, *args, **kwargs)
             except BaseException as error:
                 capture.fail("environment", error)
                 raise
