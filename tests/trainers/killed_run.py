@@ -1,4 +1,4 @@
-"""A training that kills itself with SIGKILL at the start of a step. Usage: killed_run.py DIR STEP."""
+"""A training that kills itself in the middle. Usage: killed_run.py DIR STEP."""
 
 import os
 import signal

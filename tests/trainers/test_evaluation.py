@@ -1,4 +1,4 @@
-"""evaluate(): inside a training and outside it, with current weights, recorded and logged as such."""
+"""evaluate() inside a training and outside it: current weights, recorded and logged as such."""
 
 import pytest
 

@@ -167,15 +167,12 @@ def test_recording_takes_nothing_from_the_trainings_random_state(tmp_path, optio
     assert (tmp_path / "1" / "rlvr").exists() is recorded
 
 
+CALL = '<tool_call>\n{"name": "look", "arguments": {"key": "1"}}\n</tool_call>'
+
+
 def forgetful(prompt):
     """Calls a tool, then answers; what it thinks is not shown to it again."""
-    return (
-        "<think>2</think>1"
-        if "found" in prompt
-        else (
-            '<think>3</think>\n<tool_call>\n{"name": "look", "arguments": {"key": "1"}}\n</tool_call>'
-        )
-    )
+    return "<think>2</think>1" if "found" in prompt else f"<think>3</think>\n{CALL}"
 
 
 def look(key: str) -> str:

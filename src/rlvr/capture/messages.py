@@ -87,15 +87,11 @@ def _freeze_part(part: Any, blobs: list[Blob] | None) -> ContentPart:
         return ContentPart(type="unknown", text=str(part))
     kind = str(fields.get("type", "unknown"))
     text = fields.get("text")
-    blob = _data_url_blob(fields.get(kind))
+    blob, beside = _blob_and_rest(fields.get(kind))
     if blob is not None and blobs is not None:
         blobs.append(blob)
-    kept = {} if blob is not None else {kind: fields.get(kind)}
-    rest = {
-        key: plain(value)
-        for key, value in {**fields, **kept}.items()
-        if key not in {"type", "text"} and not (blob is not None and key == kind)
-    }
+    rest = {key: plain(value) for key, value in fields.items() if key not in {"type", "text", kind}}
+    rest[kind] = plain(beside) if kind != "text" else None
     rest = {key: value for key, value in rest.items() if value is not None}
     return ContentPart(
         type=kind,
@@ -106,17 +102,27 @@ def _freeze_part(part: Any, blobs: list[Blob] | None) -> ContentPart:
     )
 
 
-def _data_url_blob(value: Any) -> Blob | None:
-    """The bytes of a base64 data URL, as image parts carry them; None for anything else."""
-    url = value.get("url") if isinstance(value, Mapping) else value
-    if not isinstance(url, str) or not url.startswith("data:"):
-        return None
-    header, _, payload = url.partition(",")
-    if not header.endswith(";base64"):
-        return None
+def _blob_and_rest(value: Any) -> tuple[Blob | None, Any]:
+    """The bytes that a part carries, and what stood beside them; (None, value) without bytes.
+
+    Images carry a base64 data URL, by itself or under "url"; audio has base64 under "data" and
+    its "format".
+    """
+    fields = value if isinstance(value, Mapping) else {"url": value}
+    key = "data" if "data" in fields else "url"
+    text = fields.get(key)
+    media_type = f"audio/{fields['format']}" if key == "data" and "format" in fields else None
+    if key == "url" and isinstance(text, str):
+        header, _, payload = text.partition(",")
+        if not (header.startswith("data:") and header.endswith(";base64")):
+            return None, value
+        media_type = header.removeprefix("data:").removesuffix(";base64") or None
+        text = payload
+    if not isinstance(text, str):
+        return None, value
     try:
-        data = base64.b64decode(payload, validate=True)
+        data = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
-        return None
-    media_type = header.removeprefix("data:").removesuffix(";base64") or None
-    return Blob(sha256=hashlib.sha256(data).hexdigest(), media_type=media_type, data=data)
+        return None, value
+    blob = Blob(sha256=hashlib.sha256(data).hexdigest(), media_type=media_type, data=data)
+    return blob, {name: field for name, field in fields.items() if name != key} or None
