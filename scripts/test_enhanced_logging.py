@@ -38,7 +38,7 @@ COLUMNS = ("Step", "Sample", "Input", "Prompt", "Full_Trajectory", "Rewards", "T
            "Num_Turns", "Num_Tool_Calls", "Num_Tool_Responses", "Reward_exact_match",
            "Reward_f1", "Reward_format")  # fmt: skip
 
-app = script_app()
+app = script_app(no_args_is_help=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,10 +36,10 @@ class Launch:
         )
 
 
-def script_app() -> typer.Typer:
+def script_app(*, no_args_is_help: bool = True) -> typer.Typer:
     """A Typer application whose commands keep their names, even a single one."""
     app = typer.Typer(
-        no_args_is_help=True,
+        no_args_is_help=no_args_is_help,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         add_completion=False,
