@@ -1,7 +1,8 @@
 """The bounded queue between a training run and its store, and the fence around both."""
 
 from rlvr.record import Sink, SinkReport
+from rlvr.recorder.fence import Fence
 from rlvr.recorder.recorder import Recorder
 from rlvr.recorder.report import RecorderReport
 
-__all__ = ["Recorder", "RecorderReport", "Sink", "SinkReport"]
+__all__ = ["Fence", "Recorder", "RecorderReport", "Sink", "SinkReport"]

@@ -85,12 +85,16 @@ def open_recorder(
     return recorder
 
 
-def closing_line(report: RecorderReport, folder: Path) -> str:
-    """What was recorded and what was lost, in one line."""
-    lost = report.dropped + report.failed
+def closing_line(report: RecorderReport, folder: Path, *, unrecorded: int = 0) -> str:
+    """What was recorded and what was lost, in one line.
+
+    `unrecorded` counts rollouts that never became records, so that the recorder knows none of them.
+    """
+    lost = report.dropped + report.failed + unrecorded
     line = f"rlvr: {report.recorded:,} trajectories recorded in {folder}"
     if lost:
-        line += f"; {lost:,} LOST ({report.dropped:,} dropped, {report.failed:,} failed)"
+        failed = report.failed + unrecorded
+        line += f"; {lost:,} LOST ({report.dropped:,} dropped, {failed:,} failed)"
     for sink in report.sinks:
         if sink.dropped or sink.failed:
             line += f"; {sink.name}: {sink.dropped} dropped, {sink.failed} failed"

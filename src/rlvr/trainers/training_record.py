@@ -10,7 +10,7 @@ from rlvr.capture.evidence import Forward
 from rlvr.capture.rollout import BatchCapture
 from rlvr.capture.trajectories import BatchPlace, build_trajectories
 from rlvr.record import MetricRow, Mode, RunInfo, Sink
-from rlvr.recorder import Recorder
+from rlvr.recorder import Fence, Recorder
 from rlvr.trainers.recording import closing_line, open_recorder, run_of_checkpoint
 
 
@@ -29,6 +29,8 @@ class TrainingRecord:
         self._enabled = enabled
         self._keep_tokens = keep_tokens
         self._last_run: str | None = None
+        self._fence = Fence("Making records of a batch")
+        self._unrecorded = 0
 
     def open(
         self,
@@ -80,7 +82,8 @@ class TrainingRecord:
             return
         report = recorder.close()
         if recorder.rank == 0:
-            print(closing_line(report, recorder.folder), file=sys.stderr)  # noqa: T201
+            line = closing_line(report, recorder.folder, unrecorded=self._unrecorded)
+            print(line, file=sys.stderr)  # noqa: T201
 
     def batch(
         self,
@@ -90,7 +93,10 @@ class TrainingRecord:
         advantages: Sequence[float] | None = None,
         forwards: Sequence[Sequence[Forward | None]] | None = None,
     ) -> None:
-        """Record the rollouts of one batch; see `build_trajectories`."""
+        """Record the rollouts of one batch; see `build_trajectories`.
+
+        A batch that can't be turned into records is counted and said, and training goes on.
+        """
         if self.recorder is None or capture is None:
             return
         place = BatchPlace(
@@ -100,8 +106,8 @@ class TrainingRecord:
             batch=self.recorder.next_batch(mode),
             attempt=self.recorder.attempt,
         )
-        self.recorder.record_batch(
-            build_trajectories(
+        try:
+            trajectories = build_trajectories(
                 capture,
                 place,
                 group_size=1 if mode is Mode.EVAL else self._trainer.num_generations,
@@ -109,7 +115,12 @@ class TrainingRecord:
                 forwards=forwards,
                 keep_tokens=self._keep_tokens,
             )
-        )
+        except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
+            self._unrecorded += len(capture.rollouts)
+            self._fence.failed(error, f"{len(capture.rollouts)} rollouts are not recorded.")
+            return
+        self._fence.worked()
+        self.recorder.record_batch(trajectories)
 
     def metrics(self, logged: Mapping[str, Any]) -> None:
         """Keep the numbers of what the trainer logged."""
