@@ -104,3 +104,11 @@ def test_a_server_is_waited_for_and_then_named_with_remedies():
     with pytest.raises(InferenceError, match="vf-vllm --model m") as caught:
         check_server(url, timeout_s=0, model="m")
     assert "--inference embedded" in str(caught.value)
+
+
+@pytest.mark.train
+def test_a_command_line_keeps_its_numbers_and_masks_its_secrets():
+    from rlvr.trainers.run_info import command_line
+
+    shown = command_line(["t.py", "--max-tokens", "48", "--hf-token", "abc", "--api-key=xyz"])
+    assert shown == "t.py --max-tokens 48 --hf-token '***' '--api-key=***'"

@@ -30,7 +30,8 @@ _PACKAGES = (
     "vllm",
     "wandb",
 )
-_SECRET_NAME = re.compile(r"(?i)(key|token|secret|password|passwd|credential)s?$")
+# Not "tokens": those are counted, as in --max-tokens.
+_SECRET_NAME = re.compile(r"(?i)(token|(key|secret|password|passwd|credential)s?)$")
 _SECRET_VALUE = re.compile(r"\b(sk-|hf_|ghp_|github_pat_|xox[abp]-|AKIA)[A-Za-z0-9_\-]{8,}")
 _MASK = "***"
 
