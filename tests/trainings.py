@@ -130,4 +130,15 @@ def train(folder, **options):
     """Train and read the record."""
     trained = trainer(folder, **options)
     trained.train()
+    record_of(folder)
     return Training(trainer=trained, run=rlvr.open_run(folder), folder=Path(folder))
+
+
+def record_of(folder):
+    """Every trajectory of the run in a folder: there are some, and none was lost."""
+    run = rlvr.open_run(folder)
+    for rank in run.status().ranks:
+        assert rank.recorded == rank.offered
+    found = list(run.trajectories())
+    assert found
+    return found

@@ -183,6 +183,7 @@ def test_each_member_of_a_group_of_environments_is_recorded_by_its_own_rubric():
 def test_a_rubric_that_is_replaced_or_reweighted_counts_from_then_on():
     environment = vf.SingleTurnEnv(dataset=rows(), rubric=vf.Rubric(funcs=[one]))
     view = recording_view(environment, TOKENS_OFF)
+    assert view.rubric.get_reward_weights() == [1.0]
     environment.rubric.reward_weights = [3.0]
     assert view.rubric.get_reward_weights() == [3.0]
     environment.rubric = vf.Rubric(funcs=[two])

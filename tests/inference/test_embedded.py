@@ -67,6 +67,22 @@ def test_requests_that_are_made_at_once_share_a_generate_call():
     assert len({answer.id for answer in answers}) == 12
 
 
+def test_a_request_that_comes_a_moment_later_still_shares_the_call():
+    counting = engine(Counting)
+
+    async def later(client, ticks):
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        await client.chat.completions.create(model="m", **request())
+
+    async def all_of_them():
+        client = counting.client()
+        await asyncio.gather(*(later(client, ticks) for ticks in range(6)))
+
+    asyncio.run(all_of_them())
+    assert counting.calls == [6]
+
+
 def test_a_batch_is_cut_to_the_rows_that_fit(monkeypatch):
     small = engine(max_batch=5)
     sizes = []

@@ -11,8 +11,15 @@ pytest.importorskip("torch")
 import torch
 import verifiers as vf
 
-import rlvr
-from trainings import GROUP, echo_environment, numbered_questions, tiny_policy, train, trainer
+from trainings import (
+    GROUP,
+    echo_environment,
+    numbered_questions,
+    record_of,
+    tiny_policy,
+    train,
+    trainer,
+)
 
 pytestmark = pytest.mark.train
 
@@ -81,6 +88,7 @@ def test_every_rollout_is_recorded_once(recorded):
     assert sorted(found) == sorted(training.trainer.env.answers)
     assert len(found) == len(steps) * 2 * GROUP
     assert len({t.id for t in training.run.trajectories()}) == len(found)
+    assert training.trainer.async_generator.captures == {}  # nothing is held on to
 
 
 def test_each_batch_stands_at_the_step_that_it_was_requested_for(recorded):
@@ -225,7 +233,7 @@ def test_a_history_that_the_template_rewrites_becomes_a_further_sequence(tmp_pat
     training = forgetting(tmp_path)
     training.train()
     encode = training.processing_class.encode
-    for trajectory in rlvr.open_run(tmp_path).trajectories():
+    for trajectory in record_of(tmp_path):
         assert trajectory.evidence.sequences == 2
         assert trajectory.evidence.ids_match
         for turn, sequence in enumerate(trajectory.tokens.sequences):
@@ -264,7 +272,7 @@ def test_further_sequences_are_in_the_batches_that_are_trained_on(tmp_path, accu
             tuple(i for i, mask in zip(sequence.ids, sequence.loss_mask, strict=True) if mask),
             round(trajectory.advantage, 3),
         )
-        for trajectory in rlvr.open_run(tmp_path).trajectories()
+        for trajectory in record_of(tmp_path)
         for sequence in trajectory.tokens.sequences
     }
     assert trained == recorded

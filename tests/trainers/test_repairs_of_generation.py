@@ -18,7 +18,7 @@ import rlvr
 from rlvr.errors import GenerationFailed
 from rlvr.record import ScoreStatus
 from rlvr.trainers.shims import math_verify_in_any_thread
-from trainings import echo_environment, tiny_policy, train, trainer
+from trainings import echo_environment, record_of, tiny_policy, train, trainer
 
 pytestmark = pytest.mark.train
 dying_worker = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -94,12 +94,12 @@ def test_an_exception_in_a_rollout_is_raised_by_train_with_its_cause(tmp_path):
         begin(tmp_path, failing_environment(), Dice("1", "2"), "all").train()
     assert time.monotonic() - started < PATIENCE_S
     assert isinstance(failure.value.__cause__, LookupError)
-    recorded = list(rlvr.open_run(tmp_path).trajectories())
-    assert len(recorded) == 8
-    failed = [t for t in recorded if t.errors and t.errors[0].type == "LookupError"]
+    found = record_of(tmp_path)
+    assert len(found) == 8
+    failed = [t for t in found if t.errors and t.errors[0].type == "LookupError"]
     assert [(t.errors[0].text, t.stop_reason) for t in failed] == [("shelf 7 is empty", "error")]
     assert "env_response" in failed[0].errors[0].traceback
-    assert all(t.advantage is None for t in recorded)
+    assert all(t.advantage is None for t in found)
 
 
 @dying_worker
@@ -123,7 +123,7 @@ def malformed_calls():
 def test_a_malformed_call_is_answered_and_recorded_as_written(tmp_path):
     training = begin(tmp_path, tools_environment(), malformed_calls(), "all")
     training.train()
-    called = [t for t in rlvr.open_run(tmp_path).trajectories() if t.tool_calls]
+    called = [t for t in record_of(tmp_path) if t.tool_calls]
     assert len(called) == 4
     for trajectory in called:
         (call,), (result,) = trajectory.tool_calls, trajectory.tool_results
@@ -294,7 +294,7 @@ def test_each_row_of_an_overlong_batch_keeps_its_first_tokens(tmp_path, repairs,
     starts = micro_batch["input_ids"][:, : len(begun)].tolist()
     assert micro_batch["input_ids"].shape == (8, limit)
     assert all(start == begun for start in starts) is whole
-    for trajectory in rlvr.open_run(tmp_path).trajectories():
+    for trajectory in record_of(tmp_path):
         (sequence,) = trajectory.tokens.sequences
         overlong = trajectory.completion[0].content != "1"
         assert len(sequence.ids) == (limit if overlong and whole else len(sequence.ids))
@@ -321,7 +321,7 @@ def test_a_cut_row_has_no_loss_where_truncated_completions_are_masked(tmp_path):
     )
     training.max_seq_len = prompt + 4
     training.train()
-    for trajectory in rlvr.open_run(tmp_path).trajectories():
+    for trajectory in record_of(tmp_path):
         cut = trajectory.completion[0].content != "1"
         assert (trajectory.evidence.trained_tokens == 0) is cut
 

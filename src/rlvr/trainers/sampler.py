@@ -74,8 +74,6 @@ class RankLoader(AsyncDataLoaderWrapper):  # type: ignore[misc]  # verifiers has
     epoch.
     """
 
-    _next_iterator: Any
-
     def __init__(self, dataloader: Any, *, repeats: int, batches_ahead: int) -> None:
         super().__init__(dataloader, buffer_size=max(5, repeats * (batches_ahead + 2)))
         self._repeats = repeats
@@ -88,20 +86,9 @@ class RankLoader(AsyncDataLoaderWrapper):  # type: ignore[misc]  # verifiers has
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch starts next; one that was begun ahead of time goes on."""
-        if self._next_iterator is None:
-            self.dataloader.sampler.epoch = epoch
-
-    def __iter__(self) -> "RankLoader":
-        with self._lock:
-            if self._next_iterator is None:
-                self._current_iterator = iter(self.dataloader)
-                self._buffer.clear()
-            else:
-                self._current_iterator, self._next_iterator = self._next_iterator, None
-            self._exhausted = False
-            self._current_batch = None
-        return self
+        """Start this epoch next, from its beginning, whatever was looked up ahead of it."""
+        self.dataloader.sampler.epoch = epoch
+        self._next_iterator = None
 
     def __next__(self) -> Any:
         batch = super().__next__()
