@@ -165,9 +165,8 @@ def main() -> None:
         print(json.dumps(figures))
         return
     print(f"{ROLLOUTS} rollouts a step, {options.rounds} trainings of each kind, medians")
-    print(
-        f"{'':20}{'wall s':>8}{'quartiles':>14}{'more':>8}{'processor s':>13}{'more':>8}{'steps':>7}"
-    )
+    heads = f"{'wall s':>8}{'quartiles':>14}{'more':>8}{'processor s':>13}{'more':>8}{'steps':>7}"
+    print(f"{'':20}{heads}")
     for row in rows:
         low, high = row.wall_quartiles_s
         print(
