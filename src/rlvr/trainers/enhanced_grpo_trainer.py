@@ -250,7 +250,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             # Right padding and causal attention: no real token can see a padded one.
             attended = torch.ones_like(attention_mask)
         pending = self._pending
-        observed = pending is not None and not torch.is_grad_enabled()
+        recording = pending is not None and self._record.recorder is not None
+        observed = recording and not torch.is_grad_enabled()
         runner = EntropyTap(model, self.temperature) if observed else model
         logprobs: torch.Tensor = super()._get_per_token_logps(
             runner, input_ids, attended, logits_to_keep, batch_size
