@@ -6,9 +6,6 @@ import json
 
 import numpy as np
 import pytest
-
-pytest.importorskip("openai")
-
 from openai.types.chat import ChatCompletionMessageToolCall
 
 from rlvr.capture.messages import freeze_message, freeze_messages

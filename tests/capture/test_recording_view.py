@@ -3,11 +3,8 @@
 import asyncio
 import base64
 
-import pytest
-
-pytest.importorskip("torch")
-
 import datasets
+import pytest
 import verifiers as vf
 
 from rlvr.capture.trajectories import BatchPlace, build_trajectories

@@ -5,8 +5,6 @@ import random
 
 import pytest
 
-pytest.importorskip("transformers")
-
 from rlvr.demo.demonstrations import CLEAN, Quality, demonstrate
 from rlvr.demo.imitation import encode
 from rlvr.demo.policy import TAGS, build_tokenizer, load_policy
@@ -162,7 +160,8 @@ def test_only_the_policys_own_tokens_count_as_sampled(tokenizer):
 
 
 def test_a_broken_demonstration_shows_what_the_environment_answers():
-    verifiers = pytest.importorskip("rlvr.environments.musique.verifiers")
+    from rlvr.environments.musique import verifiers
+
     row = next(rows(seed=5, count=1, split="warm"))
     broken = demonstrate(
         row,

@@ -4,9 +4,6 @@ import dataclasses
 import json
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 
 from rlvr.demo.measure import Measured, measure

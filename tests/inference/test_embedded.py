@@ -4,9 +4,6 @@ import asyncio
 import copy
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 from openai import BadRequestError
 from peft import LoraConfig, get_peft_model

@@ -19,8 +19,6 @@ COLUMNS = [
     "Reward_f1", "Reward_judge", "Record",
 ]  # fmt: skip
 
-pytest.importorskip("wandb")
-
 
 def run_scenario(folder, scenario, *, steps=STEPS):
     """What the process printed: (figures, standard error)."""

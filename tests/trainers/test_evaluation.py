@@ -1,9 +1,6 @@
 """evaluate() inside a training and outside it: current weights, recorded and logged as such."""
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 
 import rlvr

@@ -9,10 +9,6 @@ import threading
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("wandb")
-
 from transformers.integrations import WandbCallback
 
 from rlvr.trainers.fenced_wandb import Fence

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-
 import rlvr
 
 SCRIPT = Path(__file__).parent / "killed_run.py"

@@ -5,9 +5,6 @@ import statistics
 from collections import defaultdict
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 import verifiers as vf
 

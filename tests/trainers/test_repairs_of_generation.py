@@ -5,12 +5,9 @@ import threading
 import time
 
 import datasets
-import pytest
-
-pytest.importorskip("torch")
-
 import math_verify.grader
 import math_verify.parser
+import pytest
 import verifiers as vf
 from math_verify.errors import TimeoutException
 

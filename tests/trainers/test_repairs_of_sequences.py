@@ -4,9 +4,6 @@ import math
 from statistics import fmean
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 
 from trainings import demo_policy, questions, train

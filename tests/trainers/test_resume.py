@@ -3,9 +3,6 @@
 from collections import defaultdict
 
 import pytest
-
-pytest.importorskip("torch")
-
 from transformers import TrainerCallback
 
 import rlvr

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-
 import rlvr
 
 SCRIPT = Path(__file__).parent / "two_processes.py"

@@ -35,11 +35,7 @@ class ByteQueue(Generic[T]):
         """
         deadline = time.monotonic() + wait_s
         with self._changed:
-            while (
-                not self._ended
-                and self._held_bytes
-                and self._held_bytes + size > self.capacity_bytes
-            ):
+            while not self._ended and not self._has_room(size):
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     return False

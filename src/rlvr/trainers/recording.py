@@ -1,7 +1,6 @@
 """The recorder's life inside a trainer: opened when training starts, closed when it ends."""
 
 import json
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from transformers import TrainerCallback
 from rlvr.record import RunInfo, Sink
 from rlvr.recorder import Recorder, RecorderReport
 
-logger = logging.getLogger("rlvr")
 RUN_FILE = "rlvr.json"
 
 
