@@ -77,6 +77,8 @@ def _with_forward(
     sampler = np.concatenate([np.asarray(row.logprobs, dtype=np.float64) for row in rows])
     trainer = np.concatenate([forward.logprobs for forward in forwards]).astype(np.float64)
     attended = np.concatenate([forward.attended for forward in forwards])
+    seen = attended > 0
+    prompt = np.concatenate([np.arange(len(row.ids)) < row.prompt_tokens for row in rows])
     compared = compared & ~np.isnan(sampler)
     gap = np.abs(trainer - sampler)
     by_turn = [gap[compared & (turns == turn)] for turn in range(turn_count)]
@@ -86,6 +88,9 @@ def _with_forward(
     return replace(
         counts,
         attended_share=float(attended.mean()) if attended.size else None,
+        unattended_prompt_tokens=int((~seen & prompt).sum()),
+        unattended_environment_tokens=int((~seen & ~prompt & (turns < 0)).sum()),
+        unattended_sampled_tokens=int((~seen & (turns >= 0)).sum()),
         gap_mean=float(values.mean()) if values.size else None,
         gap_p99=float(np.quantile(values, 0.99)) if values.size else None,
         gap_beyond_1nat=float((values > 1.0).mean()) if values.size else None,
@@ -101,8 +106,16 @@ def _mean_or_none(values: FloatArray | None, chosen: npt.NDArray[np.bool_]) -> f
     return float(values[chosen].mean())
 
 
-def token_details(rows: Sequence[TokenRow], forwards: Sequence[Forward | None]) -> TokenDetails:
-    """Every token of every training sequence, as compact arrays that nothing else holds."""
+def token_details(
+    rows: Sequence[TokenRow],
+    forwards: Sequence[Forward | None],
+    *,
+    expected_ids: Sequence[Sequence[int]] | None = None,
+) -> TokenDetails:
+    """Every token of every training sequence, as compact arrays that nothing else holds.
+
+    `expected_ids` are the sequences that should have been trained, where they are others.
+    """
     sequences = []
     for row, forward in zip(rows, forwards, strict=True):
         sequences.append(
@@ -118,4 +131,5 @@ def token_details(rows: Sequence[TokenRow], forwards: Sequence[Forward | None]) 
                 else None,
             )
         )
-    return TokenDetails(sequences=tuple(sequences))
+    expected = None if expected_ids is None else tuple(array("i", ids) for ids in expected_ids)
+    return TokenDetails(sequences=tuple(sequences), expected_ids=expected)

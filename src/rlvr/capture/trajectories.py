@@ -1,11 +1,11 @@
 """From captured rollouts to `Trajectory` records."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rlvr.capture.evidence import Forward, token_details, token_evidence
+from rlvr.capture.mismatch import Mismatch, find_mismatch
 from rlvr.capture.rollout import BatchCapture, RolloutCapture
-from rlvr.capture.sequences import training_rows
 from rlvr.record import (
     Component,
     Cost,
@@ -70,6 +70,11 @@ def _build(
     forwards: Sequence[Forward | None],
     keep_tokens: bool,
 ) -> Trajectory:
+    ids_match, mismatch = _mismatch(rollout)
+    tokens = None
+    if keep_tokens and rollout.rows:
+        expected = None if mismatch is None else mismatch.expected_ids
+        tokens = token_details(rollout.rows, forwards, expected_ids=expected)
     group = f"{place.mode}-a{place.attempt:02d}-b{place.batch:06d}-g{index // group_size:05d}"
     return Trajectory(
         run=place.run,
@@ -96,8 +101,8 @@ def _build(
         components=_components(rollout, batch),
         reward=rollout.reward,
         advantage=advantage,
-        evidence=_evidence(rollout, forwards),
-        tokens=token_details(rollout.rows, forwards) if keep_tokens and rollout.rows else None,
+        evidence=_evidence(rollout, forwards, ids_match, mismatch),
+        tokens=tokens,
         cost=_cost(rollout),
     )
 
@@ -123,29 +128,38 @@ def _components(rollout: RolloutCapture, batch: BatchCapture) -> tuple[Component
     return tuple(components)
 
 
-def _evidence(rollout: RolloutCapture, forwards: Sequence[Forward | None]) -> TokenEvidence:
+def _mismatch(rollout: RolloutCapture) -> tuple[bool | None, Mismatch | None]:
+    """Whether the trained ids are the served and sampled ones, and where they depart from them."""
+    complete = bool(rollout.sampled) and len(rollout.sampled) == len(rollout.turns)
+    if not complete or not rollout.rows:
+        return None, None
+    found = find_mismatch(rollout.rows, rollout.sampled, truncated=bool(rollout.truncated))
+    return found is None, found
+
+
+def _evidence(
+    rollout: RolloutCapture,
+    forwards: Sequence[Forward | None],
+    ids_match: bool | None,
+    mismatch: Mismatch | None,
+) -> TokenEvidence:
     if not rollout.rows:
         return TokenEvidence()
-    complete = bool(rollout.sampled) and len(rollout.sampled) == len(rollout.turns)
-    return token_evidence(
+    evidence = token_evidence(
         rollout.rows,
         forwards,
         turn_count=len(rollout.turns),
-        served_prompt_tokens=len(rollout.sampled[0].prompt_ids) if complete else None,
-        ids_match=_ids_match(rollout) if complete else None,
+        served_prompt_tokens=None if ids_match is None else len(rollout.sampled[0].prompt_ids),
+        ids_match=ids_match,
         truncated=rollout.truncated,
     )
-
-
-def _ids_match(rollout: RolloutCapture) -> bool:
-    """Whether the trained sequences are the served and sampled ones, up to a cut at their end."""
-    expected = training_rows(rollout.sampled)
-    if len(expected) != len(rollout.rows):
-        return False
-    pairs = zip(expected, rollout.rows, strict=True)
-    return all(
-        true.ids[: len(row.ids)] == row.ids and (rollout.truncated or len(true.ids) == len(row.ids))
-        for true, row in pairs
+    if mismatch is None:
+        return evidence
+    return replace(
+        evidence,
+        mismatch_sequence=mismatch.sequence,
+        mismatch_turn=mismatch.turn,
+        mismatch_token=mismatch.token,
     )
 
 

@@ -3,9 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from rlvr.record import Message, Trajectory
+from rlvr.record import Message, ScoreStatus, Trajectory
 from rlvr.schema import DERIVED_VERSION
+from rlvr.utils.answers import final_answer, states
 from rlvr.utils.tags import tag_count, tag_is_valid, unparsed_calls
+
+_FAILED = (ScoreStatus.ERROR, ScoreStatus.TIMEOUT)
 
 
 def derived_columns(trajectory: Trajectory) -> Mapping[str, int | bool | str | None]:
@@ -19,10 +22,16 @@ def derived_columns(trajectory: Trajectory) -> Mapping[str, int | bool | str | N
         "derived_num_tool_calls": len(trajectory.tool_calls),
         "derived_num_tool_responses": sum(message.role == "tool" for message in completion),
         "derived_num_tool_errors": len(failed),
+        "derived_num_malformed_calls": sum(r.malformed for r in trajectory.tool_results),
+        "derived_num_scorer_failures": sum(c.status in _FAILED for c in trajectory.components),
+        "derived_num_cut_turns": sum(turn.finish_reason == "length" for turn in trajectory.turns),
+        "derived_policy_version": _oldest_version(trajectory),
+        "derived_reference_in_answer": _reference_in_answer(trajectory, texts),
         "derived_think_valid": _tag_valid(texts, "think"),
         "derived_cite_valid": _tag_valid(texts, "cite"),
         "derived_answer_valid": _tag_valid(texts, "answer"),
         "derived_unparsed_call": any(map(_has_unparsed_call, completion)),
+        "derived_prompt_hash": text_hash(trajectory.prompt),
         "derived_text_hash": text_hash(completion),
     }
 
@@ -31,6 +40,18 @@ def _tag_valid(texts: Sequence[str], tag: str) -> bool | None:
     """Whether the tag is well formed wherever it is used; None where it is used nowhere."""
     using = [text for text in texts if tag_count(text, tag)]
     return all(tag_is_valid(text, tag) for text in using) if using else None
+
+
+def _oldest_version(trajectory: Trajectory) -> int | None:
+    versions = [turn.policy_version for turn in trajectory.turns]
+    return min((version for version in versions if version is not None), default=None)
+
+
+def _reference_in_answer(trajectory: Trajectory, texts: Sequence[str]) -> bool | None:
+    """Whether the last assistant message answers with the reference; None without one."""
+    if not trajectory.answer or not trajectory.answer.strip():
+        return None
+    return bool(texts) and states(final_answer(texts[-1]), trajectory.answer)
 
 
 def _has_unparsed_call(message: Message) -> bool:

@@ -20,13 +20,17 @@ _FIELDS: Mapping[str, str] = {
     "token_reference_logprobs": "reference_logprobs",
     "token_entropy": "entropy",
 }
+_EXPECTED = "token_expected_ids"
 
 
 def token_arrays(
     details: Sequence[TokenDetails | None],
 ) -> list[tuple[Column, "pa.Array[Any]"]]:
     """Each token column with a list of lists for each trajectory, null where it has no tokens."""
-    return [(column, _array(column, details)) for column in TOKENS]
+    return [
+        (column, _expected(details) if column.name == _EXPECTED else _array(column, details))
+        for column in TOKENS
+    ]
 
 
 def to_token_details(row: Mapping[str, Any]) -> TokenDetails | None:
@@ -34,12 +38,16 @@ def to_token_details(row: Mapping[str, Any]) -> TokenDetails | None:
     ids = row.get("token_ids")
     if ids is None:
         return None
+    expected = row.get("token_expected_ids")
     sequences = []
     for place in range(len(ids)):
         cells = {field: row[name][place] for name, field in _FIELDS.items()}
         spans = tuple(_span(span) for span in cells.pop("spans"))
         sequences.append(TrainingSequence(spans=spans, **_tuples(cells)))
-    return TokenDetails(sequences=tuple(sequences))
+    return TokenDetails(
+        sequences=tuple(sequences),
+        expected_ids=None if expected is None else tuple(tuple(ids) for ids in expected),
+    )
 
 
 def _span(cell: Mapping[str, Any]) -> Span:
@@ -57,6 +65,15 @@ def _array(column: Column, details: Sequence[TokenDetails | None]) -> "pa.Array[
     lengths = [None if cell is None else len(cell) for cell in cells]
     values = _values(column, [cell for cell in cells if cell is not None])
     return _lists(counts, _lists(lengths, values))
+
+
+def _expected(details: Sequence[TokenDetails | None]) -> "pa.Array[Any]":
+    expected = [None if detail is None else detail.expected_ids for detail in details]
+    cells = [ids for sequences in expected if sequences is not None for ids in sequences]
+    counts = [None if sequences is None else len(sequences) for sequences in expected]
+    parts = [np.asarray(ids, dtype=np.int64) for ids in cells]
+    values = pa.array(np.concatenate(parts) if parts else np.empty(0, np.int64))
+    return _lists(counts, _lists([len(ids) for ids in cells], values))
 
 
 def _values(column: Column, cells: Sequence[Any]) -> "pa.Array[Any]":

@@ -10,9 +10,12 @@ class TokenEvidence:
 
     `gap_*` is |trainer logprob - sampler logprob| over the sampled tokens that were trained;
     `gap_mean_by_turn` and `gap_tokens_by_turn` split it by assistant turn (NaN and 0 where a turn
-    has none). `attended_share` is the share of the non-padding tokens that attention could see.
-    `sequences` counts the training sequences; more than one means that the server re-tokenised
-    the history. `ids_match` says that the trained ids are exactly the served and sampled ones.
+    has none). `attended_share` is the share of the non-padding tokens that attention could see;
+    `unattended_*` counts those that it could not, by who wrote them. `sequences` counts the
+    training sequences; more than one means that the server re-tokenised the history. `ids_match`
+    says that the trained ids are exactly the served and sampled ones; where they are not,
+    `mismatch_sequence` and `mismatch_token` name the first token that differs, both from 0, and
+    `mismatch_turn` the assistant turn in whose request or answer it stands.
     """
 
     served_prompt_tokens: int | None = None
@@ -23,8 +26,14 @@ class TokenEvidence:
     trained_unsampled_tokens: int | None = None
     sequence_tokens: int | None = None
     attended_share: float | None = None
+    unattended_prompt_tokens: int | None = None
+    unattended_environment_tokens: int | None = None
+    unattended_sampled_tokens: int | None = None
     sequences: int | None = None
     ids_match: bool | None = None
+    mismatch_sequence: int | None = None
+    mismatch_turn: int | None = None
+    mismatch_token: int | None = None
     truncated: bool | None = None
     gap_mean: float | None = None
     gap_p99: float | None = None
@@ -70,6 +79,11 @@ class TrainingSequence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenDetails:
-    """All training sequences of one trajectory."""
+    """All training sequences of one trajectory.
+
+    `expected_ids` has the served and sampled ids of each sequence that should have been trained,
+    where they are not those that were; None where they are, or where nobody knows.
+    """
 
     sequences: tuple[TrainingSequence, ...]
+    expected_ids: tuple[Sequence[int], ...] | None = None

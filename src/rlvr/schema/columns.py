@@ -12,7 +12,7 @@ import pyarrow as pa
 FORMAT_VERSION = 1
 """Version of the files and of their JSON. A reader refuses a newer one."""
 
-DERIVED_VERSION = 1
+DERIVED_VERSION = 2
 """Version of the functions behind the `derived_*` columns."""
 
 
@@ -134,8 +134,14 @@ EVIDENCE = (
     _integer("trained_unsampled_tokens", "with a loss, but never sampled"),
     _integer("sequence_tokens", "non-padding tokens of all training sequences"),
     _number("attended_share", "share of the non-padding tokens that attention could see"),
+    _integer("unattended_prompt_tokens", "prompt tokens that attention could not see"),
+    _integer("unattended_environment_tokens", "tool and template tokens it could not see"),
+    _integer("unattended_sampled_tokens", "sampled tokens that it could not see"),
     _integer("sequences", "training sequences; above 1 the history was re-tokenised"),
     _flag("ids_match", "trained ids are exactly the served and sampled ones"),
+    _integer("mismatch_sequence", "training sequence of the first token that differs, from 0"),
+    _integer("mismatch_turn", "assistant turn in whose request or answer it stands, from 0"),
+    _integer("mismatch_token", "its place in that sequence, from 0"),
     _flag("truncated", "a length limit cut the sequence"),
     _number("gap_mean", "mean |trainer - sampler| logprob, in nats"),
     _number("gap_p99", "its 99th percentile, in nats"),
@@ -204,6 +210,12 @@ TOKENS = (
         Encoding.BYTE_STREAM_SPLIT,
         "entropy of the policy, in nats",
     ),
+    _tokens(
+        "token_expected_ids",
+        pa.int64(),
+        Encoding.BYTE_STREAM_SPLIT,
+        "served and sampled ids, where other ones were trained",
+    ),
 )
 """Present only in files of which some trajectory has token details.
 
@@ -216,10 +228,20 @@ DERIVED = (
     _derived("num_tool_calls", pa.int64(), "tool calls in the completion"),
     _derived("num_tool_responses", pa.int64(), "tool messages in the completion"),
     _derived("num_tool_errors", pa.int64(), "executed calls that raised or were malformed"),
+    _derived("num_malformed_calls", pa.int64(), "calls that did not parse or named no tool"),
+    _derived("num_scorer_failures", pa.int64(), "components whose scorer raised or timed out"),
+    _derived("num_cut_turns", pa.int64(), "turns that ended at the token limit"),
+    _derived("policy_version", pa.int64(), "oldest weights that a turn was sampled from"),
+    _derived(
+        "reference_in_answer",
+        pa.bool_(),
+        "the reference answer stands in the final answer; null where there is none",
+    ),
     _derived("think_valid", pa.bool_(), "<think> well formed; null where unused"),
     _derived("cite_valid", pa.bool_(), "<cite> well formed; null where unused"),
     _derived("answer_valid", pa.bool_(), "<answer> well formed; null where unused"),
     _derived("unparsed_call", pa.bool_(), "a call stands in the text of a message without calls"),
+    _derived("prompt_hash", pa.string(), "16 hex digits over the messages of the prompt"),
     _derived("text_hash", pa.string(), "16 hex digits over the messages of the completion"),
 )
 
