@@ -123,7 +123,14 @@ def trainer(folder, *, policy=None, environment=None, say=None, inference="embed
     )
 
 
-_OWN = ("repairs", "log_token_details", "log_full_trajectories", "peft_config", "callbacks")
+_OWN = (
+    "repairs",
+    "log_token_details",
+    "token_details_every",
+    "log_full_trajectories",
+    "peft_config",
+    "callbacks",
+)
 
 
 def train(folder, **options):

@@ -5,10 +5,12 @@ from rlvr.codec.documents import (
     decode_attempt,
     decode_document,
     decode_run,
+    decode_vocabulary,
     document_fields,
     encode_attempt,
     encode_document,
     encode_run,
+    encode_vocabulary,
 )
 from rlvr.codec.rows import (
     annotations_from_table,
@@ -28,6 +30,7 @@ __all__ = [
     "decode_attempt",
     "decode_document",
     "decode_run",
+    "decode_vocabulary",
     "derived_columns",
     "document_fields",
     "dump",
@@ -35,6 +38,7 @@ __all__ = [
     "encode_attempt",
     "encode_document",
     "encode_run",
+    "encode_vocabulary",
     "from_table",
     "load",
     "metrics_from_table",

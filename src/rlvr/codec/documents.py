@@ -1,7 +1,7 @@
 """The small JSON files of a run: its RunInfo and its attempts."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -69,6 +69,21 @@ def decode_attempt(payload: bytes, where: str = "the attempt") -> Attempt:
         DamagedFile: it is torn or not ours.
     """
     return _built(Attempt, decode_document(payload, where), where)
+
+
+def encode_vocabulary(texts: Sequence[str]) -> bytes:
+    """vocabulary.json: the text of each token id, from 0 on."""
+    return encode_document({"texts": list(texts)})
+
+
+def decode_vocabulary(payload: bytes, where: str = "vocabulary.json") -> tuple[str, ...]:
+    """The text of each token id, from 0 on.
+
+    Raises:
+        NewerFormat: a newer rlvr wrote it.
+        DamagedFile: it is torn or not ours.
+    """
+    return tuple(decode_document(payload, where)["texts"])
 
 
 def document_fields(value: RunInfo | Attempt) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _trajectory(row: Mapping[str, Any], load_blob: Callable[[str], bytes]) -> Tr
     identity = {column.name: _unpacked(row[column.name]) for column in IDENTITY}
     identity["mode"] = Mode(identity["mode"])
     completion = tuple(map(to_message, content["completion"]))
-    evidence = {column.name: _frozen(row[column.name]) for column in EVIDENCE}
+    evidence = {column.name: _frozen(row.get(column.name)) for column in EVIDENCE}
     return Trajectory(
         **identity,
         info=content["info"],

@@ -29,6 +29,7 @@ class DemoSettings:
     top_k: int = 1
     prompt_style: str = "brief"
     rewards: str = "revised"
+    token_details_every: int = 10
 
     @property
     def rollouts_per_step(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from rlvr.demo.settings import DemoSettings
 
-__all__ = ["Part", "StepDone", "demo_parts", "train_part"]
+__all__ = ["Part", "StepDone", "demo_parts", "demo_trainer", "train_part"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,22 @@ def train_part(
 
     The record lies in `output_dir`/rlvr.
     """
+    trainer = demo_trainer(
+        part, settings, output_dir=output_dir, checkpoint=checkpoint, report_to=report_to
+    )
+    trainer.add_callback(_steps_to(on_step))
+    trainer.train()
+
+
+def demo_trainer(
+    part: Part,
+    settings: DemoSettings,
+    *,
+    output_dir: Path,
+    checkpoint: Path | None = None,
+    report_to: tuple[str, ...] = (),
+) -> Any:
+    """The trainer of one part, an `EnhancedGRPOTrainer` that has not trained yet."""
     import torch
     from transformers import PrinterCallback
     from verifiers.trainers import GRPOConfig
@@ -110,10 +126,11 @@ def train_part(
         tokenizer,
         repairs=part.repairs,
         inference="embedded",
-        callbacks=[_steps_to(on_step)],
+        log_token_details=True,
+        token_details_every=settings.token_details_every,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    return trainer
 
 
 def _steps_to(on_step: StepDone) -> Any:

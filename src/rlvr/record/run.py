@@ -11,7 +11,8 @@ class RunInfo:
     """What a comparison of two runs needs. Written once by rank 0 before the first batch.
 
     `repairs` maps each repair's name to whether it is on. `components` maps each reward
-    component to its weight. `command` has its secrets masked.
+    component to its weight. `token_details_every`: token details are kept of each step that is a
+    multiple of it, 0 for none, None if not known. `command` has its secrets masked.
     """
 
     run: str
@@ -33,6 +34,7 @@ class RunInfo:
     repairs: Mapping[str, bool] = field(default_factory=dict)
     inference: str | None = None
     world_size: int = 1
+    token_details_every: int | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
     python: str | None = None
     command: str | None = None

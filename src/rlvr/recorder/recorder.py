@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rlvr.codec import encode_vocabulary
 from rlvr.errors import ConfigurationError
 from rlvr.record import Annotation, MetricRow, Mode, RunInfo, Sink, SinkReport, Trajectory
 from rlvr.recorder.bytequeue import ByteQueue
@@ -17,7 +18,7 @@ from rlvr.recorder.opening import Claim, open_store
 from rlvr.recorder.report import RecorderReport, Tally
 from rlvr.recorder.size import trajectory_bytes
 from rlvr.recorder.writer import Place, Writer
-from rlvr.store import DEFAULT_RESERVE_BYTES, Store
+from rlvr.store import DEFAULT_RESERVE_BYTES, VOCABULARY_FILE, Store
 
 _PENDING_BYTES = 64 << 20
 _SINK_CLOSE_S = 1.0
@@ -47,6 +48,7 @@ class Recorder:
         self.attempt = opened.attempt
         self.rank = claim.rank
         self.folder = opened.folder
+        self._store = opened.store
         self._wait_s = wait_s
         self._sinks = [(sink, Fence(f"The sink {sink.name}")) for sink in sinks]
         self._fence = Fence("The recorder")
@@ -213,6 +215,16 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  the fence: training must not notice
             self._writer.metrics.refuse(1)
             self._fence.failed(error, "A metric row is lost.")
+
+    def keep_vocabulary(self, texts: Sequence[str]) -> None:
+        """Keep the text of each token id, from 0 on, so that token details can be read.
+
+        Part of setting up: written at once.
+
+        Raises:
+            StoreError: the store can't be written.
+        """
+        self._store.commit(VOCABULARY_FILE, encode_vocabulary(texts))
 
     def report(self) -> RecorderReport:
         """What became of everything offered so far."""

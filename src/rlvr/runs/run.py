@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from rlvr.codec import decode_run, from_table
+from rlvr.codec import decode_run, decode_vocabulary, from_table
 from rlvr.errors import ConfigurationError, DamagedFile, RecordNotFound
 from rlvr.record import Annotation, Attempt, MetricRow, Mode, RunInfo, Trajectory
 from rlvr.runs.attempts import read_attempts, supersession
@@ -15,7 +15,7 @@ from rlvr.runs.columns import just, shaped, wanted_schema, without_tokens
 from rlvr.runs.files import BatchFile, Damage, RowFilter, batch_files, every_column, matches
 from rlvr.runs.later import annotation_files, metric_files, read_annotations, read_metrics
 from rlvr.runs.status import RunStatus, read_status
-from rlvr.store import RUN_FILE, blob_path, parse_record_id
+from rlvr.store import RUN_FILE, VOCABULARY_FILE, blob_path, parse_record_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,6 +189,10 @@ class Run:
     def annotations(self, id: str | None = None, kind: str | None = None) -> list[Annotation]:
         """The newest annotation of each (id, kind, source, update), in that order."""
         return read_annotations(self.path, self._damage, id=id, kind=kind)
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """The text of each token id, from 0 on; empty where it was not recorded."""
+        return self._damage.parsed(self.path / VOCABULARY_FILE, decode_vocabulary) or ()
 
     def status(self) -> RunStatus:
         """What each process was offered, recorded and lost, and whether it lives."""

@@ -39,6 +39,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         log_full_trajectories: record at all. Off, only the repairs remain.
         log_trajectory_samples: rows of the W&B table per logged step.
         log_token_details: keep ids, masks and logprobs of every token too.
+        token_details_every: of each step that is a multiple of it.
         repairs: "all", "none", or names (see `rlvr.trainers.repairs`); "none" gives the gradients
             of the library as it ships.
         inference: "vllm", the library's client, "embedded", sampling in this process, or an
@@ -49,7 +50,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
     Raises:
         UnsupportedLibrary: a verifiers version with another trainer.
         MissingDependency: inference="vllm" without vllm installed.
-        ConfigurationError: an unknown repair or inference.
+        ConfigurationError: an unknown repair or inference, or token_details_every below 1.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         log_full_trajectories: bool = True,
         log_trajectory_samples: int = 5,
         log_token_details: bool = False,
+        token_details_every: int = 1,
         repairs: str | Iterable[str] = "all",
         inference: Any = "vllm",
         record_to: str | Path | None = None,
@@ -69,6 +71,11 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         **kwargs: Any,
     ) -> None:
         shims.check_verifiers()
+        if token_details_every < 1:
+            raise ConfigurationError(
+                f"token_details_every is {token_details_every}; use 1 for every step, or a larger"
+                " number for fewer"
+            )
         self._repairs = resolve_repairs(repairs)
         self._inference = inference
         self._log_trajectory_samples = log_trajectory_samples
@@ -78,7 +85,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             self,
             output_dir=self._record_to,
             enabled=log_full_trajectories,
-            keep_tokens=log_token_details,
+            token_details_every=token_details_every if log_token_details else 0,
         )
         self._pending: PendingBatch | None = None
         self._loop_begins = True

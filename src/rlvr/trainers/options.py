@@ -57,6 +57,9 @@ class TrainingOptions:
     log_token_details: Annotated[
         bool, Option(help="Record ids, masks and logprobs of every token too.")
     ] = False
+    token_details_every: Annotated[
+        int, Option(min=1, help="With --log-token-details: of every so many steps only.")
+    ] = 1
     logging_steps: Annotated[int, Option(min=1, help="Log every so many steps.")] = 1
     report_to: Annotated[
         str, Option(help="Where metrics go, joined by commas: wandb, tensorboard; or none.")
@@ -233,6 +236,7 @@ class TrainingOptions:
             "log_full_trajectories": self.log_full_trajectories,
             "log_trajectory_samples": self.log_trajectory_samples,
             "log_token_details": self.log_token_details,
+            "token_details_every": self.token_details_every,
             "repairs": self.repairs,
             "inference": self.inference.value,
         }

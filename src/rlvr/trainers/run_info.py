@@ -128,6 +128,7 @@ def run_info_of(trainer: Any, run: str | None, repairs: Set[Repair], inference: 
         repairs={str(repair): repair in repairs for repair in Repair},
         inference=inference,
         world_size=trainer.accelerator.num_processes,
+        token_details_every=trainer._record.token_details_every,
         packages=package_versions(),
         python=python_version(),
         command=command_line(),

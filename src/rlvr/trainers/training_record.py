@@ -12,6 +12,7 @@ from rlvr.capture.trajectories import BatchPlace, build_trajectories
 from rlvr.record import MetricRow, Mode, RunInfo, Sink
 from rlvr.recorder import Fence, Recorder
 from rlvr.trainers.recording import closing_line, open_recorder, run_of_checkpoint
+from rlvr.trainers.vocabulary import token_texts
 
 
 class TrainingRecord:
@@ -19,15 +20,18 @@ class TrainingRecord:
 
     `recorder` is None between trainings, and always where nothing is to be recorded. A training
     begins a run of its own or continues that of its checkpoint; an evaluation after a training
-    continues the training's run.
+    continues the training's run. `token_details_every`: token details are kept of each step that is
+    a multiple of it, 0 for none.
     """
 
-    def __init__(self, trainer: Any, *, output_dir: Path, enabled: bool, keep_tokens: bool) -> None:
+    def __init__(
+        self, trainer: Any, *, output_dir: Path, enabled: bool, token_details_every: int
+    ) -> None:
         self.recorder: Recorder | None = None
         self._trainer = trainer
         self._output_dir = output_dir
         self._enabled = enabled
-        self._keep_tokens = keep_tokens
+        self.token_details_every = token_details_every
         self._last_run: str | None = None
         self._fence = Fence("Making records of a batch")
         self._unrecorded = 0
@@ -74,6 +78,8 @@ class TrainingRecord:
             sinks=sinks,
         )
         self._last_run = self.recorder.run
+        if self.token_details_every and self.recorder.rank == 0:
+            self.recorder.keep_vocabulary(token_texts(self._trainer.processing_class))
 
     def close(self) -> None:
         """Write what waits, and say what was recorded and lost."""
@@ -113,7 +119,7 @@ class TrainingRecord:
                 group_size=1 if mode is Mode.EVAL else self._trainer.num_generations,
                 advantages=advantages,
                 forwards=forwards,
-                keep_tokens=self._keep_tokens,
+                keep_tokens=self._keeps_tokens(place.step),
             )
         except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
             self._unrecorded += len(capture.rollouts)
@@ -121,6 +127,9 @@ class TrainingRecord:
             return
         self._fence.worked()
         self.recorder.record_batch(trajectories)
+
+    def _keeps_tokens(self, step: int) -> bool:
+        return self.token_details_every > 0 and step % self.token_details_every == 0
 
     def metrics(self, logged: Mapping[str, Any]) -> None:
         """Keep the numbers of what the trainer logged."""

@@ -1,0 +1,1 @@
+"""Callbacks for trainers built on transformers."""

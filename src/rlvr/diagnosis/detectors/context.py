@@ -1,0 +1,125 @@
+"""Does the trainer's attention see the context that the policy answered?"""
+
+import numpy as np
+
+from rlvr.diagnosis.evidence import RunEvidence
+from rlvr.diagnosis.examples import examples_of
+from rlvr.diagnosis.finding import (
+    Example,
+    Finding,
+    Healthy,
+    LookAlike,
+    Number,
+    Outcome,
+    Plot,
+    Severity,
+    Unknown,
+)
+from rlvr.diagnosis.ledger import Reason
+from rlvr.diagnosis.thresholds import UNAFFECTED
+
+CODE = "context-not-attended"
+
+
+def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
+    """Rollouts of which some non-padding token is masked out of attention."""
+    rollouts, signal = evidence.rollouts, evidence.signal
+    known = rollouts.known("attended_share")
+    if not known.any():
+        return (
+            Unknown(
+                code=CODE,
+                because="no rollout recorded which tokens attention could see",
+                needs="a run recorded by a trainer of rlvr.trainers, on the rank that trained it",
+            ),
+        )
+    blind = signal.holds[Reason.CONTEXT]
+    corrupted = signal.concerned(Reason.CONTEXT)
+    affected = int(blind.sum())
+    if not affected:
+        return (
+            Healthy(
+                code=CODE,
+                sentence=f"attention saw every token of all {int(known.sum()):,} rollouts",
+            ),
+        )
+    unseen = 1 - rollouts.numbers("attended_share")
+    share = affected / int(known.sum())
+    hidden = {
+        who: float(np.nansum(rollouts.numbers(f"unattended_{who}_tokens")))
+        for who in ("prompt", "environment", "sampled")
+    }
+    return (
+        Finding(
+            code=CODE,
+            severity=Severity.ERROR if share > UNAFFECTED else Severity.WARNING,
+            sentence=_sentence(share, hidden),
+            rollouts=len(rollouts),
+            corrupted=int(corrupted.sum()),
+            numbers=(
+                Number(name="rollouts with hidden tokens", value=share, unit="share"),
+                Number(
+                    name="tokens hidden in them",
+                    value=float(np.nanmean(unseen[blind])),
+                    unit="share",
+                ),
+                *(
+                    Number(name=f"hidden {who} tokens", value=int(count), unit="tokens")
+                    for who, count in hidden.items()
+                ),
+            ),
+            plot=Plot(
+                title="share of the tokens that attention could not see",
+                series={"hidden": rollouts.by_step(unseen)},
+                y_range=(0.0, 1.0),
+            ),
+            examples=examples_of(
+                rollouts,
+                blind,
+                order=-unseen,
+                why="its context is hidden from the trainer",
+                locate=_first_hidden(evidence),
+            ),
+            lookalikes=(
+                LookAlike(
+                    what="padding, which attention rightly skips",
+                    told_apart_by="the share is of non-padding tokens only",
+                ),
+                LookAlike(
+                    what="training tokens that are not the sampled ones",
+                    told_apart_by="that shows in the ids (tokens-not-sampled), this in the mask;"
+                    " both make the trainer's logprobs differ from the sampler's",
+                ),
+            ),
+            refuted_by="swap the prompt of a rollout for another one and compute the trainer's"
+            " logprobs again: if they move, the context is seen. `rlvr preflight` does it.",
+            remedy="give the trainer an attention mask of ones over all real tokens and keep the"
+            " loss mask apart from it: in EnhancedGRPOTrainer the repair `attention`"
+            ' (repairs="all").',
+            since_step=int(rollouts.step[blind].min()),
+        ),
+    )
+
+
+def _sentence(share: float, hidden: dict[str, float]) -> str:
+    names = {"prompt": "the prompt", "environment": "tool results", "sampled": "sampled tokens"}
+    seen_by = [names[who] for who, count in hidden.items() if count] or ["part of the context"]
+    return (
+        f"In {share:.0%} of the rollouts the trainer could not see {' and '.join(seen_by)}:"
+        " it raised or lowered the probability of answers to questions that it was not shown."
+    )
+
+
+def _first_hidden(evidence: RunEvidence) -> dict[str, Example]:
+    """The first hidden token of each rollout with token details, by id."""
+    places = {}
+    for trajectory in evidence.details:
+        for number, sequence in enumerate(trajectory.tokens.sequences if trajectory.tokens else ()):
+            if sequence.attended is None or trajectory.id is None or trajectory.id in places:
+                continue
+            token = next((at for at, seen in enumerate(sequence.attended) if not seen), None)
+            if token is not None:
+                places[trajectory.id] = Example(
+                    id=trajectory.id, why="", token=token, sequence=number
+                )
+    return places

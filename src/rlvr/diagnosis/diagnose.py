@@ -1,0 +1,33 @@
+"""From evidence to verdict."""
+
+from collections.abc import Callable, Iterable
+
+from rlvr.diagnosis.detectors import context
+from rlvr.diagnosis.evidence import RunEvidence
+from rlvr.diagnosis.finding import Finding, Healthy, Outcome, Unknown, Verdict
+
+Detector = Callable[[RunEvidence], Iterable[Outcome]]
+
+DETECTORS: tuple[Detector, ...] = (context.detect,)
+"""Every detector, in the order in which what is healthy and unknown is listed."""
+
+CODES: tuple[str, ...] = (context.CODE,)
+"""Every code that a verdict can hold; each has a page in docs/findings."""
+
+
+def diagnose(evidence: RunEvidence) -> Verdict:
+    """Everything that the detectors say of a run, the worst first."""
+    outcomes: list[Outcome] = []
+    if len(evidence.rollouts):
+        outcomes = [outcome for detect in DETECTORS for outcome in detect(evidence)]
+    findings = [outcome for outcome in outcomes if isinstance(outcome, Finding)]
+    return Verdict(
+        run=evidence.run,
+        rollouts=len(evidence.rollouts),
+        steps=tuple(int(step) for step in evidence.rollouts.steps),
+        ledger=evidence.ledger,
+        findings=tuple(sorted(findings, key=lambda f: (f.severity.rank, -f.signal))),
+        healthy=tuple(outcome for outcome in outcomes if isinstance(outcome, Healthy)),
+        unknown=tuple(outcome for outcome in outcomes if isinstance(outcome, Unknown)),
+        remarks=evidence.remarks,
+    )

@@ -1,0 +1,71 @@
+"""The one place where a diagnosis reads a recorded run."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from rlvr.diagnosis.evidence import RunEvidence
+from rlvr.diagnosis.rollouts import ROLLOUT_COLUMNS, Rollouts
+from rlvr.record import Annotation, Mode, Trajectory
+from rlvr.runs import Run
+
+_STEPS = 8
+_CONTENTS_PER_STEP = 64
+_DETAILS_PER_STEP = 16
+_RESCORED = "rescore"
+
+
+def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
+    """The training rollouts of a run, from step `since` on if given.
+
+    Contents and token details are those of at most eight steps, spread evenly, the last among
+    them; so memory is bounded by the columns.
+    """
+    steps = [step for step in run.steps(Mode.TRAIN) if since is None or step >= since]
+    span = range(steps[0], steps[-1] + 1) if steps else range(0)
+    table = run.to_arrow(ROLLOUT_COLUMNS, mode=Mode.TRAIN, step=span)
+    chosen = _spread(steps, _STEPS)
+    everything = run.to_arrow(["step"], mode=Mode.TRAIN, step=span, superseded=True).num_rows
+    return RunEvidence(
+        run=run.id,
+        rollouts=Rollouts(table=table),
+        info=run.info,
+        contents=tuple(_some(run, chosen, _CONTENTS_PER_STEP, tokens=False)),
+        details=tuple(_some(run, _detailed(run, steps), _DETAILS_PER_STEP, tokens=True)),
+        vocabulary=run.vocabulary(),
+        metrics=tuple(run.metrics()),
+        disagreeing=_disagreeing(run.annotations(kind=_RESCORED)),
+        superseded=everything - table.num_rows,
+        not_recorded=run.status().not_recorded,
+        remarks=tuple(str(damaged) for damaged in run.damaged),
+    )
+
+
+def _spread(steps: Sequence[int], count: int) -> list[int]:
+    if len(steps) <= count:
+        return list(steps)
+    return [steps[round(at * (len(steps) - 1) / (count - 1))] for at in range(count)]
+
+
+def _detailed(run: Run, steps: Sequence[int]) -> list[int]:
+    """Some of the steps of which token details were kept; any, where the run does not say."""
+    every = run.info.token_details_every if run.info else None
+    if every == 0:
+        return []
+    return _spread([step for step in steps if step % (every or 1) == 0], _STEPS)
+
+
+def _some(run: Run, steps: Sequence[int], per_step: int, *, tokens: bool) -> Iterator[Trajectory]:
+    """The first rollouts of each step; with `tokens` those steps alone that have token details."""
+    for step in steps:
+        of_step = run.trajectories(mode=Mode.TRAIN, step=step, tokens=tokens)
+        for trajectory in islice(of_step, per_step):
+            if tokens and trajectory.tokens is None:
+                break
+            yield trajectory
+
+
+def _disagreeing(annotations: Sequence[Annotation]) -> frozenset[str] | None:
+    """Ids whose newest scoring anew says that its reward is another one."""
+    if not annotations:
+        return None
+    return frozenset(note.id for note in annotations if note.payload.get("agrees") is False)

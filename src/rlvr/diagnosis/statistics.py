@@ -1,0 +1,60 @@
+"""When a share is proven to lie above or below a threshold, and when nobody can tell."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+Z = 2.576
+"""Normal quantile of a two-sided interval of 99 %: a healthy run is asked some twenty questions."""
+
+
+class Side(StrEnum):
+    """Where a share lies, as far as the sample proves it."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """`hits` of `trials`, and the bounds of its Wilson interval of 99 % (E. B. Wilson, 1927).
+
+    NaN where there are no trials.
+    """
+
+    hits: float
+    trials: float
+    value: float
+    low: float
+    high: float
+
+    def side(self, threshold: float) -> Side:
+        """Whether the whole interval lies above or below the threshold."""
+        if not self.trials:
+            return Side.UNSURE
+        if self.low > threshold:
+            return Side.ABOVE
+        return Side.BELOW if self.high < threshold else Side.UNSURE
+
+
+def share(hits: float, trials: float, *, clusters: float | None = None) -> Share:
+    """`hits / trials` with its interval.
+
+    Rollouts of one prompt resemble each other: `clusters` is the number of independent units
+    (groups), and the interval is as wide as if each were one trial. None: trials are independent.
+    """
+    if not trials:
+        return Share(hits=hits, trials=0, value=math.nan, low=math.nan, high=math.nan)
+    value = hits / trials
+    n = trials if clusters is None else min(trials, clusters)
+    z2 = Z * Z
+    centre = (value + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z / (1 + z2 / n) * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
+    return Share(
+        hits=hits,
+        trials=trials,
+        value=value,
+        low=max(0.0, centre - half),
+        high=min(1.0, centre + half),
+    )
