@@ -4,18 +4,25 @@ import rlvr
 run = rlvr.open_run("outputs/demo")
 for trajectory in run.trajectories(mode="train", step=3):
     print(trajectory.id, trajectory.reward)
+for finding in rlvr.diagnose("outputs/demo").findings:
+    print(finding.severity, finding.sentence)
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rlvr.diagnosis.loading import diagnose_run as diagnose
     from rlvr.recorder import Recorder as Recorder
     from rlvr.runs import open_run as open_run
 
 __version__ = "0.1.0"
-__all__ = ["Recorder", "__version__", "open_run"]
+__all__ = ["Recorder", "__version__", "diagnose", "open_run"]
 
-_LAZY = {"Recorder": "rlvr.recorder", "open_run": "rlvr.runs"}
+_LAZY = {
+    "Recorder": ("rlvr.recorder", "Recorder"),
+    "diagnose": ("rlvr.diagnosis.loading", "diagnose_run"),
+    "open_run": ("rlvr.runs", "open_run"),
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +31,5 @@ def __getattr__(name: str) -> Any:
 
     if name not in _LAZY:
         raise AttributeError(f"module 'rlvr' has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    module, attribute = _LAZY[name]
+    return getattr(importlib.import_module(module), attribute)

@@ -18,7 +18,7 @@ from rlvr.diagnosis.finding import (
     Verdict,
 )
 from rlvr.diagnosis.ledger import Fate, Ledger, Line, Reason, Signal
-from rlvr.diagnosis.loading import load_evidence
+from rlvr.diagnosis.loading import diagnose_run, load_evidence
 from rlvr.diagnosis.rollouts import ROLLOUT_COLUMNS, Groups, Rollouts
 
 __all__ = [
@@ -45,5 +45,6 @@ __all__ = [
     "Unknown",
     "Verdict",
     "diagnose",
+    "diagnose_run",
     "load_evidence",
 ]

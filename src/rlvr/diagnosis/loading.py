@@ -2,16 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
+from rlvr.diagnosis.diagnose import diagnose
 from rlvr.diagnosis.evidence import RunEvidence
+from rlvr.diagnosis.finding import Verdict
 from rlvr.diagnosis.rollouts import ROLLOUT_COLUMNS, Rollouts
 from rlvr.record import Annotation, Mode, Trajectory
-from rlvr.runs import Run
+from rlvr.runs import Run, open_run
 
 _STEPS = 8
 _CONTENTS_PER_STEP = 64
 _DETAILS_PER_STEP = 16
 _RESCORED = "rescore"
+
+
+def diagnose_run(run: Run | str | Path, *, since: int | None = None) -> Verdict:
+    """Why the reward of a recorded run does not improve; from step `since` on if given.
+
+    `run` is a run, or a path as `rlvr.open_run` takes it.
+
+    Raises:
+        RunNotFound: there is no run at the path.
+        NewerFormat: it was written by a newer rlvr.
+    """
+    opened = run if isinstance(run, Run) else open_run(run)
+    return diagnose(load_evidence(opened, since=since))
 
 
 def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
