@@ -185,7 +185,12 @@ TRAJECTORIES = st.builds(
     reward=OPTIONAL_FLOAT,
     advantage=OPTIONAL_FLOAT,
     evidence=EVIDENCE,
-    tokens=st.none() | st.builds(TokenDetails, sequences=tuples(training_sequences())),
+    tokens=st.none()
+    | st.builds(
+        TokenDetails,
+        sequences=tuples(training_sequences()),
+        expected_ids=st.none() | tuples(tuples(COUNT)),
+    ),
     cost=st.builds(
         Cost, generation_s=OPTIONAL_FLOAT, tools_s=OPTIONAL_FLOAT, scoring_s=OPTIONAL_FLOAT
     ),
@@ -289,7 +294,57 @@ def test_derived_counts():
         counted["derived_num_tool_responses"],
         counted["derived_num_tool_errors"],
     ) == (3, 2, 2, 0)
-    assert derived_columns(odd_trajectory())["derived_num_tool_errors"] == 1
+    odd = derived_columns(odd_trajectory())
+    assert odd["derived_num_tool_errors"] == odd["derived_num_malformed_calls"] == 1
+    assert odd["derived_num_scorer_failures"] == 1
+    assert counted["derived_num_scorer_failures"] == counted["derived_num_cut_turns"] == 0
+
+
+def test_the_oldest_weights_of_a_rollout_are_derived_and_absent_where_unknown():
+    turns = [
+        replace(turn, policy_version=at)
+        for at, turn in zip((None, 7, 5), trajectory().turns, strict=True)
+    ]
+    row = replace(trajectory(), turns=tuple(turns))
+    assert derived_columns(row)["derived_policy_version"] == 5
+    assert derived_columns(odd_trajectory())["derived_policy_version"] is None
+
+
+def test_turns_cut_at_the_limit_are_counted():
+    turns = [replace(turn, finish_reason="length") for turn in trajectory().turns[:2]]
+    assert derived_columns(replace(trajectory(), turns=tuple(turns)))["derived_num_cut_turns"] == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "reference", "stated"),
+    [
+        ("<answer>Orl</answer>", "Orl", True),
+        ("It is Lunt, not Orl.\n<answer>Lunt</answer>", "Orl", False),
+        ("<answer>Orl</answer>", "", None),
+        ("<answer>Orl</answer>", None, None),
+        (None, "Orl", False),
+    ],
+)
+def test_whether_the_final_answer_states_the_reference(said, reference, stated):
+    completion = () if said is None else (Message(role="assistant", content=said),)
+    row = replace(trajectory(), completion=completion, answer=reference)
+    assert derived_columns(row)["derived_reference_in_answer"] is stated
+
+
+def test_the_prompt_hash_tells_prompts_apart_and_ignores_what_followed():
+    other = replace(trajectory(), prompt=(Message(role="user", content="Another?"),))
+    hashes = [
+        derived_columns(row)["derived_prompt_hash"]
+        for row in (trajectory(), replace(trajectory(), completion=()), other)
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_file_without_the_newer_evidence_columns_is_read_with_them_absent():
+    table = to_table([trajectory()]).drop_columns(["unattended_prompt_tokens", "mismatch_token"])
+    (row,) = from_table(table, bytes)
+    assert row.evidence.unattended_prompt_tokens is None
+    assert row.evidence.attended_share == trajectory().evidence.attended_share
 
 
 def test_a_parsed_call_is_not_an_unparsed_one():

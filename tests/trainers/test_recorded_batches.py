@@ -8,6 +8,7 @@ import pytest
 import torch
 import verifiers as vf
 
+from rlvr.errors import ConfigurationError
 from trainings import (
     GROUP,
     echo_environment,
@@ -170,6 +171,34 @@ def test_recording_takes_nothing_from_the_trainings_random_state(tmp_path, optio
     assert torch.equal(*states)
     recorded = option.get("log_full_trajectories", True)
     assert (tmp_path / "1" / "rlvr").exists() is recorded
+
+
+@pytest.mark.parametrize(("every", "steps"), [(1, [0, 1, 2]), (2, [0, 2])])
+def test_token_details_are_kept_of_every_nth_step_with_the_text_of_each_token(
+    tmp_path, every, steps
+):
+    training = train(
+        tmp_path, say=lambda _: "1", max_steps=3, log_token_details=True, token_details_every=every
+    )
+    rows = list(training.run.trajectories())
+    assert sorted({row.step for row in rows if row.tokens is not None}) == steps
+    assert training.run.info.token_details_every == every
+    texts = training.run.vocabulary()
+    tokenizer = training.trainer.processing_class
+    assert len(texts) == len(tokenizer)
+    (sequence,) = rows[0].tokens.sequences
+    assert "".join(texts[token] for token in sequence.ids) == tokenizer.decode(list(sequence.ids))
+
+
+def test_without_token_details_no_vocabulary_is_kept(tmp_path):
+    training = train(tmp_path, say=lambda _: "1")
+    assert training.run.vocabulary() == ()
+    assert training.run.info.token_details_every == 0
+
+
+def test_details_of_every_zeroth_step_are_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="use 1 for every step"):
+        trainer(tmp_path, log_token_details=True, token_details_every=0)
 
 
 CALL = '<tool_call>\n{"name": "look", "arguments": {"key": "1"}}\n</tool_call>'

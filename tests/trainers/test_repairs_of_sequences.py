@@ -157,3 +157,27 @@ def test_the_sampled_tokens_carry_the_loss_and_nothing_else_does(trained):
             assert [place for place, mask in enumerate(sequence.loss_mask) if mask] == sampled
             carrying += len(sampled)
         assert carrying == sum(turn.sampled_tokens for turn in trajectory.turns)
+
+
+def test_as_shipped_the_record_counts_what_attention_hid_and_where_the_ids_depart(trained):
+    for trajectory in trained("generation_errors").run.trajectories():
+        evidence, (sequence,) = trajectory.evidence, trajectory.tokens.sequences
+        hidden = {"prompt": 0, "environment": 0, "assistant": 0}
+        for span in sequence.spans:
+            hidden[span.role] += sequence.attended[span.start : span.stop].count(0)
+        assert evidence.unattended_prompt_tokens == hidden["prompt"] > 0
+        assert evidence.unattended_environment_tokens == hidden["environment"]
+        assert evidence.unattended_sampled_tokens == hidden["assistant"] == 0
+        (expected,) = trajectory.tokens.expected_ids[:1]
+        at = evidence.mismatch_token
+        assert tuple(expected[:at]) == tuple(sequence.ids[:at])
+        assert expected[at] != sequence.ids[at]
+        assert (evidence.mismatch_sequence, evidence.mismatch_turn) == (0, 0)
+
+
+def test_repaired_nothing_is_hidden_and_nothing_departs(trained):
+    for trajectory in trained("all").run.trajectories():
+        evidence = trajectory.evidence
+        assert evidence.unattended_prompt_tokens == evidence.unattended_environment_tokens == 0
+        assert evidence.mismatch_token is None
+        assert trajectory.tokens.expected_ids is None

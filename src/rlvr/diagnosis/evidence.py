@@ -16,9 +16,9 @@ class RunEvidence:
 
     `rollouts` holds every training rollout that counts. `contents` are some of them with their
     messages, `details` some with their token details; both are spread over the run and may be
-    empty. `vocabulary` has the text of each token id, empty where it was not recorded. `disagreeing` are
-    ids that another scoring gave another reward, None where none was scored anew. `superseded` and
-    `not_recorded` count rollouts outside `rollouts`.
+    empty. `vocabulary` has the text of each token id, empty where it was not recorded.
+    `disagreeing` are ids that another scoring gave another reward, None where none was scored anew.
+    `superseded` and `not_recorded` count rollouts outside `rollouts`.
     """
 
     run: str
