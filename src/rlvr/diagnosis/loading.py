@@ -40,7 +40,6 @@ def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
     span = range(steps[0], steps[-1] + 1) if steps else range(0)
     table = run.to_arrow(ROLLOUT_COLUMNS, mode=Mode.TRAIN, step=span)
     chosen = _spread(steps, _STEPS)
-    everything = run.to_arrow(["step"], mode=Mode.TRAIN, step=span, superseded=True).num_rows
     return RunEvidence(
         run=run.id,
         rollouts=Rollouts(table=table),
@@ -50,10 +49,18 @@ def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
         vocabulary=run.vocabulary(),
         metrics=tuple(run.metrics()),
         disagreeing=_disagreeing(run.annotations(kind=_RESCORED)),
-        superseded=everything - table.num_rows,
+        superseded=_superseded(run, span, table.num_rows),
         not_recorded=run.status().not_recorded,
         remarks=tuple(str(damaged) for damaged in run.damaged),
     )
+
+
+def _superseded(run: Run, span: range, current: int) -> int:
+    """Rollouts that an attempt trained and a later one trained again."""
+    if len(run.attempts) < 2:
+        return 0
+    everything = run.to_arrow(["step"], mode=Mode.TRAIN, step=span, superseded=True)
+    return int(everything.num_rows - current)
 
 
 def _spread(steps: Sequence[int], count: int) -> list[int]:
