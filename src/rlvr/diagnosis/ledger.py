@@ -2,7 +2,8 @@
 
 Each rollout stands on exactly one line, so the lines add up to all rollouts. A rollout that gives
 no gradient is lost, whatever else is wrong with it; one that gives a wrong gradient is corrupted,
-by the first cause in the order of `Reason`; one whose tokens nobody recorded is unverified.
+by the first cause in the order of `Reason`; one whose tokens or advantage nobody recorded is
+unverified.
 """
 
 from collections.abc import Mapping
@@ -12,13 +13,11 @@ from functools import cached_property
 
 import numpy as np
 
+from rlvr.diagnosis.normalisation import FLAT_ADVANTAGE, AdvantageCheck, check_advantages
 from rlvr.diagnosis.rollouts import Floats, Ints, Mask, Rollouts
 from rlvr.diagnosis.thresholds import FLAT_SPREAD, GAP
 
-_CLOSE = 1e-3  # trainers compute in float32, and other orders of summation are allowed
-_EPSILON = 1e-4  # added to the standard deviation, by verifiers and by TRL alike
 _FULL = 0.999
-_FLAT_ADVANTAGE = 2 * FLAT_SPREAD / _EPSILON  # a flat group can't give more
 
 
 class Fate(StrEnum):
@@ -80,7 +79,7 @@ _MEANINGS: Mapping[Reason, str] = {
     Reason.COUNTED_ERROR: "an error was counted as its reward",
     Reason.ADVANTAGE: "its advantage is not that of its group",
     Reason.DISAGREEMENT: "scored anew, it gets another reward",
-    Reason.NO_EVIDENCE: "reached the gradient; its tokens were not recorded",
+    Reason.NO_EVIDENCE: "what was trained of it was not recorded",
     Reason.REACHED: "reached the gradient sound",
 }
 
@@ -166,7 +165,7 @@ class Signal:
         return {
             Reason.ROLLOUT_ERROR: failed,
             Reason.SCORER_ERROR: unscored,
-            Reason.DROPPED: ~rollouts.known("advantage"),
+            Reason.DROPPED: self._dropped,
             Reason.TRUNCATED: empty & rollouts.is_true("truncated"),
             Reason.EMPTY_MASK: empty,
             Reason.ALL_SOLVED: self._flat & solved,
@@ -179,7 +178,7 @@ class Signal:
             Reason.POLICY: self._wrong_version,
             Reason.GAP: rollouts.numbers("gap_mean") > GAP,
             Reason.COUNTED_ERROR: failed | unscored,
-            Reason.ADVANTAGE: self._wrong_advantage,
+            Reason.ADVANTAGE: self.advantages.wrong,
             Reason.DISAGREEMENT: self.disagreeing,
             Reason.NO_EVIDENCE: ~self.has_token_evidence,
             Reason.REACHED: np.ones(len(rollouts), np.bool_),
@@ -192,8 +191,8 @@ class Signal:
 
     @cached_property
     def has_token_evidence(self) -> Mask:
-        """Where attention, ids and loss mask were all recorded. Shape (rollouts,)."""
-        wanted = ("attended_share", "ids_match", "trained_tokens", "sampled_untrained_tokens")
+        """Where attention, ids, loss mask and advantage were all recorded. Shape (rollouts,)."""
+        wanted = ("attended_share", "ids_match", "trained_tokens", "advantage")
         known = [self.rollouts.known(column) for column in wanted]
         return np.asarray(np.logical_and.reduce(known))
 
@@ -229,32 +228,43 @@ class Signal:
         return max(weighted, key=lambda name: weighted[name], default=None)
 
     @cached_property
+    def advantages(self) -> AdvantageCheck:
+        """Which advantages are not those of their groups."""
+        return check_advantages(
+            self.rollouts, scale_rewards=self.scale_rewards, group_size=self.group_size
+        )
+
+    @cached_property
+    def _dropped(self) -> Mask:
+        """Without an advantage, in a run that records them: its batch never reached the trainer."""
+        known = self.rollouts.known("advantage")
+        return ~known & known.any()
+
+    @cached_property
     def _flat(self) -> Mask:
-        """In a group without spread, and trained with the advantage 0 that follows from it."""
+        """In a group without spread, and not trained with another advantage than 0."""
         groups = self.rollouts.groups
         if not len(groups):
             return np.zeros(0, np.bool_)
-        moved = np.abs(self.rollouts.numbers("advantage")) > _FLAT_ADVANTAGE
-        return np.asarray(groups.flat[self.rollouts.group] & ~moved)
+        alone = (groups.size == 1) & (self.group_size == 1) & np.isfinite(groups.spread)
+        moved = ~(np.abs(self.rollouts.numbers("advantage")) <= FLAT_ADVANTAGE)
+        trained = self.rollouts.known("advantage") & moved  # NaN moves every weight
+        return np.asarray((groups.flat | alone)[self.rollouts.group] & ~trained)
 
     @cached_property
     def _solved(self) -> Mask:
-        """Where the outcome is full; without an outcome, where the reward is the highest seen."""
-        values, low, high = self._outcome_values()
-        if self.outcome is None:
-            return np.asarray((values >= high - FLAT_SPREAD) & (high > low))
-        full = 1.0 if high <= 1.0 + FLAT_SPREAD else high
-        return np.asarray(values >= _FULL * full)
+        """Where the outcome is full: 1, or the highest value seen where that is above 1."""
+        values, _, high = self._outcome_values()
+        return np.asarray(values >= _FULL * max(high, 1.0))
 
     @cached_property
     def _failed(self) -> Mask:
-        """Where the outcome is empty; without an outcome, where the reward is the lowest seen."""
-        values, low, high = self._outcome_values()
-        if self.outcome is None:
-            return np.asarray((values <= low + FLAT_SPREAD) & (high > low))
+        """Where the outcome is empty: 0, or the lowest value seen where that is below 0."""
+        values, low, _ = self._outcome_values()
         return np.asarray(values <= min(low, 0.0) + FLAT_SPREAD)
 
     def _outcome_values(self) -> tuple[Floats, float, float]:
+        """The outcome of each rollout, or its reward in a run without one; lowest and highest."""
         rollouts = self.rollouts
         values = rollouts.component(self.outcome) if self.outcome else rollouts.numbers("reward")
         finite = values[np.isfinite(values)]
@@ -270,37 +280,3 @@ class Signal:
         if self.max_lag is not None:
             wrong |= version < step - self.max_lag
         return np.asarray(wrong)
-
-    @cached_property
-    def _wrong_advantage(self) -> Mask:
-        """A recorded advantage that does not follow from the rewards of its whole group."""
-        recorded = self.rollouts.numbers("advantage")
-        not_finite = self.rollouts.known("advantage") & ~np.isfinite(recorded)
-        centred, std, complete = self._centred()
-        scaled, plain = centred / (std + _EPSILON), centred
-        off_scaled, off_plain = _differs(scaled, recorded), _differs(plain, recorded)
-        if self.scale_rewards is None:  # not recorded: what fits the run, if either does
-            off = min((off_scaled, off_plain), key=lambda found: int((complete & found).sum()))
-            if (complete & off).sum() > complete.sum() / 2:
-                off = np.zeros_like(complete)
-        else:
-            off = off_scaled if self.scale_rewards else off_plain
-        return np.asarray(not_finite | (complete & off))
-
-    def _centred(self) -> tuple[Floats, Floats, Mask]:
-        """Reward minus its group's mean, the group's standard deviation (n - 1), and where the
-        group is whole and finite."""
-        groups, group = self.rollouts.groups, self.rollouts.group
-        if not len(groups):
-            empty = np.empty(0)
-            return empty, empty, np.zeros(0, np.bool_)
-        centred = self.rollouts.numbers("reward") - groups.mean[group]
-        squares = np.bincount(group, weights=centred**2, minlength=len(groups))
-        std = np.sqrt(squares / np.maximum(groups.size - 1, 1))[group]
-        whole = groups.size == self.group_size if self.group_size else groups.size > 1
-        return centred, std, np.asarray((whole & np.isfinite(groups.spread))[group])
-
-
-def _differs(recomputed: Floats, recorded: Floats) -> Mask:
-    off = ~np.isclose(recomputed, recorded, rtol=_CLOSE, atol=_CLOSE)
-    return np.asarray(off & np.isfinite(recorded))

@@ -87,7 +87,8 @@ class Groups:
     @property
     def flat(self) -> Mask:
         """Groups of two or more whose rewards are all equal: their advantages are 0."""
-        return np.asarray((self.size > 1) & (self.spread <= FLAT_SPREAD))
+        scale = np.maximum(1.0, np.abs(self.mean))  # rewards are compared in float32
+        return np.asarray((self.size > 1) & (self.spread <= FLAT_SPREAD * scale))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +139,20 @@ class Rollouts:
         values: list[list[Any] | None] = self.table[column].to_pylist()
         return values
 
+    def entries(self, column: str) -> tuple[Ints, Ints, Floats]:
+        """A column of lists of numbers, flat: the row of each entry, its place in the list, its
+        value (NaN where there is none)."""
+        lists: Any = self.table[column].combine_chunks()
+        if not len(self):
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+        lengths = np.asarray(pc.list_value_length(lists).fill_null(0), dtype=np.int64)
+        values = np.asarray(
+            lists.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64
+        )
+        rows = np.repeat(np.arange(len(self)), lengths)
+        first = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return rows, np.arange(len(rows)) - first, values
+
     @cached_property
     def ids(self) -> Sequence[str]:
         """The record ids."""
@@ -164,13 +179,12 @@ class Rollouts:
         """The groups."""
         count = int(self.group.max()) + 1 if len(self) else 0
         reward = self.numbers("reward")
-        finite = np.isfinite(reward)
+        sound = np.where(np.isfinite(reward), reward, np.nan)
         low, high = np.full(count, np.inf), np.full(count, -np.inf)
-        np.minimum.at(low, self.group[finite], reward[finite])
-        np.maximum.at(high, self.group[finite], reward[finite])
-        broken = np.bincount(self.group[~finite], minlength=count) > 0
-        low[broken] = high[broken] = np.nan
-        sound = np.where(finite, reward, np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):  # rewards may be missing, or huge
+            np.minimum.at(low, self.group, sound)
+            np.maximum.at(high, self.group, sound)
+            spread = high - low
         size = np.bincount(self.group, minlength=count)
         first = np.full(count, len(self), dtype=np.int64)
         np.minimum.at(first, self.group, np.arange(len(self)))
@@ -180,7 +194,7 @@ class Rollouts:
             step=self.step[first] if count else np.empty(0, np.int64),
             first=first,
             mean=total / np.maximum(size, 1),
-            spread=high - low,
+            spread=spread,
         )
 
     @cached_property

@@ -1,6 +1,7 @@
 """When a share is proven to lie above or below a threshold, and when nobody can tell."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,6 +44,7 @@ def share(hits: float, trials: float, *, clusters: float | None = None) -> Share
 
     Rollouts of one prompt resemble each other: `clusters` is the number of independent units
     (groups), and the interval is as wide as if each were one trial. None: trials are independent.
+    `hits` lies between 0 and `trials`, and `clusters` is at least 1 where there are trials.
     """
     if not trials:
         return Share(hits=hits, trials=0, value=math.nan, low=math.nan, high=math.nan)
@@ -55,6 +57,16 @@ def share(hits: float, trials: float, *, clusters: float | None = None) -> Share
         hits=hits,
         trials=trials,
         value=value,
-        low=max(0.0, centre - half),
-        high=min(1.0, centre + half),
+        low=max(0.0, centre - half) if hits > 0 else 0.0,  # exactly, whatever rounding says
+        high=min(1.0, centre + half) if hits < trials else 1.0,
     )
+
+
+def onset(series: Sequence[tuple[int, float]], threshold: float) -> int | None:
+    """The first step at or above the threshold from which on the mean is so too, else None."""
+    total, count, found = 0.0, 0, None
+    for step, value in reversed(series):
+        total, count = total + value, count + 1
+        if value >= threshold and total / count >= threshold:
+            found = step
+    return found
