@@ -1,8 +1,9 @@
 """Do the recorded advantages follow from the rewards of their groups?
 
 GRPO's advantage is the reward minus the mean of its group, divided by the group's standard
-deviation or not (GRPO: arXiv 2402.03300; without the division: Dr. GRPO, arXiv 2503.20783). Trainers
-differ in what they divide by, but all of these are a positive multiple of the centred reward.
+deviation or not (GRPO: arXiv 2402.03300; without the division: Dr. GRPO, arXiv 2503.20783).
+Trainers differ in what they divide by, but all of these are a positive multiple of the centred
+reward.
 """
 
 from dataclasses import dataclass

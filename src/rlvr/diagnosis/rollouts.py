@@ -179,11 +179,14 @@ class Rollouts:
         """The groups."""
         count = int(self.group.max()) + 1 if len(self) else 0
         reward = self.numbers("reward")
-        sound = np.where(np.isfinite(reward), reward, np.nan)
+        finite = np.isfinite(reward)
         low, high = np.full(count, np.inf), np.full(count, -np.inf)
-        with np.errstate(over="ignore", invalid="ignore"):  # rewards may be missing, or huge
-            np.minimum.at(low, self.group, sound)
-            np.maximum.at(high, self.group, sound)
+        np.minimum.at(low, self.group[finite], reward[finite])
+        np.maximum.at(high, self.group[finite], reward[finite])
+        broken = np.bincount(self.group[~finite], minlength=count) > 0
+        low[broken] = high[broken] = np.nan
+        sound = np.where(finite, reward, np.nan)
+        with np.errstate(over="ignore"):  # rewards may be huge
             spread = high - low
         size = np.bincount(self.group, minlength=count)
         first = np.full(count, len(self), dtype=np.int64)
