@@ -17,3 +17,73 @@ GAP = 0.1
 """Mean |trainer - sampler| logprob beyond which the two did not see the same text or weights.
 Rounding alone stays below: `python benchmarks/diagnosis/gap_baseline.py` measures it in float32
 and bfloat16."""
+
+EARLY_SHARE = 1 / 3
+"""What "at first" means in a run: its first third."""
+
+ENOUGH_CLUSTERS = 20
+"""From so many groups on, their variance is estimated from themselves: with 19 degrees of freedom
+the quantile that it ought to be read with is 2.86 instead of 2.58, an interval a tenth wider."""
+
+LARGE_MAJORITY = 0.75
+"""A habit of more rollouts than this leaves a group of four one rollout without it on average, and
+so nothing to compare: the advantage is no longer about what the task asks."""
+
+COSTLY_HABIT = 0.1
+"""Rollouts that end without an answer (cut, out of turns), or whose calls fail. One of ten is what
+an early batch may have; the healthy sample has 1 % (`rlvr show --sample repaired`)."""
+
+MALFORMED_CALLS = 0.2
+"""Of the calls. The demo's policy writes one of ten malformed when its training starts, and learns
+not to within some steps (`rlvr show --sample repaired`): twice that is no beginning any more."""
+
+RETURNED_FAILURES = 0.5
+"""Of a tool's results that read like errors. What an interpreter says to code that a policy wrote
+wrong is such a result too, and a policy that learns writes wrong code often; a tool that fails
+more often than it answers is worth a look whoever is at fault."""
+
+SAME_ANSWER_ARGUMENTS = 20
+"""Different arguments that a tool was asked with before one answer to all of them is remarkable:
+with fewer, the interval of a share of 1 reaches below LARGE_MAJORITY."""
+
+FLAT_NOTED = 0.2
+FLAT_COSTLY = 0.5
+"""Share of groups without spread. They add nothing to a batch's gradient, so a share f leaves the
+noise of a batch that is 1 - f as large: a quarter more variance from one fifth on, which is worth
+knowing, and twice the variance from one half on, which costs as many steps again."""
+
+FLAT_HOPELESS = 0.9
+"""Share of groups without spread and unsolved from which a run stands still: of a batch of eight
+groups less than one teaches on average."""
+
+WRONG_REWARDS = 0.1
+"""Share of rollouts with a wrong reward from which more groups of eight hold one than do not
+(1 - 0.9^8 = 57 %): then most baselines, and with them most advantages, are wrong."""
+
+SILENT = 0.5
+"""Share of rollouts stating the reference answer with a score of nothing, beyond which the scorer
+says no more often than yes to answers that look right."""
+
+CONTRADICTED = 0.05
+"""Share of answers with no score although the same words got the full score in the same group. A
+scorer that is a function of the answer has none; a judge that samples may have a few."""
+
+CONSTANT = 0.2
+CONSTANT_FOR_SURE = 0.05
+"""A component with one single value is called constant when the interval rules out that one group
+in five has another one (27 groups), and constant for sure at one in twenty (127 groups), so that a
+hard task in its first steps is no error yet."""
+
+SATURATED = 0.95
+"""Share of rollouts at a component's best value beyond which it can't tell rollouts apart: of
+groups of eight, two thirds then have all eight there (0.95^8 = 66 %)."""
+
+CONFLICT = -0.3
+CANCELLED = 0.5
+"""Correlation of two components within groups below which they conflict: J. Cohen (1988) calls
+0.3 medium. The conflict matters once it cancels half of the variance that the two would have
+without it, since then the larger part of what they teach never reaches the advantage."""
+
+REPEATED = 0.1
+"""Share of a batch's groups that repeat a prompt of the batch. A sampler that shuffles its dataset
+repeats none, but at the border of an epoch one or two of them are normal."""
