@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from rlvr.cli.demo import demo
+from rlvr.cli.diagnose import diagnose
+from rlvr.cli.ledger import ledger
 from rlvr.cli.list import list_runs
 from rlvr.cli.show import show
 from rlvr.cli.status import status
@@ -21,6 +23,8 @@ def build() -> typer.Typer:
     )
     app.callback()(root)
     app.command("demo")(demo)
+    app.command("diagnose")(diagnose)
+    app.command("ledger")(ledger)
     app.command("list")(list_runs)
     app.command("show")(show)
     app.command("status")(status)
@@ -48,8 +52,10 @@ def root(
     \b
     Example:
       rlvr show --sample                two runs that come with rlvr
+      rlvr diagnose --sample            what is wrong with them
       rlvr demo                         train a small policy here, and look at it
       rlvr list outputs                 the runs under a folder
+      rlvr diagnose outputs/demo        why its reward does not improve
       rlvr show outputs/demo            one run on a page
       rlvr show outputs/demo ID         one trajectory in full
 

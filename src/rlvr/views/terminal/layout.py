@@ -33,7 +33,7 @@ def table(*columns: str, left: Sequence[str] = ()) -> Table:
     return shown
 
 
-def facts(pairs: Iterable[tuple[str, RenderableType | None]]) -> Table:
+def facts(pairs: Iterable[tuple[RenderableType, RenderableType | None]]) -> Table:
     """Names and values in two columns; what is None is left out, long values wrap."""
     shown = TidyTable.grid(padding=(0, 2, 0, 0))
     shown.add_column(style="dim", no_wrap=True)

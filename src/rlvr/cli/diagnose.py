@@ -1,0 +1,145 @@
+"""`rlvr diagnose`: why the reward of a run does not improve."""
+
+import difflib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_path
+from rlvr.cli.output import say, show, show_json
+from rlvr.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rlvr.diagnosis import RunEvidence, Verdict
+
+MANY = 20_000
+"""Rollouts from which on reading takes more than a moment, so that it is said."""
+
+
+def diagnose(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="Folder or id of a run; with --sample, its name."),
+    ] = None,
+    code: Annotated[
+        str | None, typer.Argument(metavar="CODE", help="Show only this cause, in full.")
+    ] = None,
+    *,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Diagnose the bundled runs: upstream, repaired.")
+    ] = False,
+    since: Annotated[
+        int | None, typer.Option(metavar="STEP", min=0, help="Judge from this step on only.")
+    ] = None,
+    fail_on: Annotated[
+        Literal["error", "warning", "note"] | None,
+        typer.Option(help="Exit with 1 where a finding is as bad as this, or worse."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say why the reward of a run does not improve, with evidence.
+
+    Findings come worst first, each with its numbers, examples to open, what else could look like
+    it, a check that could refute it, and what to do; then what is healthy, and what is unknown.
+
+    \b
+    Example:
+      rlvr diagnose outputs/demo                        the verdict
+      rlvr diagnose outputs/demo context-not-attended   one cause in full
+      rlvr diagnose outputs/demo --fail-on error        for a script
+      rlvr diagnose --sample                            two runs of ours
+
+    In JSON, NaN and the infinities are strings. Exit codes: 0 judged; 1 a finding is as bad as
+    --fail-on; 2 no such run or code, or wrong usage.
+    """
+    if run is None and not sample:
+        raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
+    if code is not None:
+        _check_code(code)
+    judged = [(opened, _verdict(opened, since, code)) for opened in named_runs(run, sample=sample)]
+    if as_json:
+        _print_json(judged, many=run is None)
+    else:
+        for opened, verdict in judged:
+            _print(opened, verdict, code)
+    found = [finding for _, verdict in judged for finding in verdict.findings]
+    if fail_on is not None and any(_as_bad(finding.severity, fail_on) for finding in found):
+        raise typer.Exit(1)
+
+
+def named_runs(run: str | None, *, sample: bool) -> list[Opened]:
+    """The run that is named; without a name, every bundled one."""
+    if run is None:
+        return [open_sample(name) for name in SAMPLES]
+    return [open_sample(run) if sample else open_named(run)]
+
+
+def read_evidence(opened: Opened, since: int | None = None) -> "RunEvidence":
+    """What a diagnosis reads of the run; says so where there is much of it."""
+    from rlvr.diagnosis import load_evidence
+
+    recorded = opened.run.status().recorded
+    if recorded > MANY:
+        say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
+    return load_evidence(opened.run, since=since)
+
+
+def title_of(opened: Opened) -> str:
+    """The run in one line: its name, where it lies or which sample it is, and its id."""
+    from rlvr.views.terminal.text import joined, one_line
+
+    info = opened.run.info
+    named = one_line(info.name, 80) if info and info.name else ""
+    place = opened.argument if opened.bundled else shown_path(opened.run.path)
+    return joined((named, place, opened.run.id if opened.bundled else ""))
+
+
+def _check_code(code: str) -> None:
+    from rlvr.diagnosis import CODES
+
+    if code not in CODES:
+        close = difflib.get_close_matches(code, CODES, 3, 0.4) or CODES
+        raise ConfigurationError(f"there is no code {code!r}. Did you mean {', '.join(close)}?")
+
+
+def _verdict(opened: Opened, since: int | None, code: str | None) -> "Verdict":
+    """What is said of the run; with a code, of that alone."""
+    from dataclasses import replace
+
+    from rlvr.diagnosis import diagnose as judge
+
+    verdict = judge(read_evidence(opened, since))
+    if code is None:
+        return verdict
+    return replace(
+        verdict,
+        findings=tuple(finding for finding in verdict.findings if finding.code == code),
+        healthy=tuple(healthy for healthy in verdict.healthy if healthy.code == code),
+        unknown=tuple(unknown for unknown in verdict.unknown if unknown.code == code),
+    )
+
+
+def _as_bad(severity: Any, fail_on: str) -> bool:
+    from rlvr.diagnosis import Severity
+
+    return bool(severity.rank <= Severity(fail_on).rank)
+
+
+def _print(opened: Opened, verdict: "Verdict", code: str | None) -> None:
+    from rlvr.views.terminal.verdict import code_view, verdict_view
+
+    view = verdict_view if code is None else code_view
+    show(view(verdict, run=opened.argument, title=title_of(opened)))
+
+
+def _print_json(judged: "list[tuple[Opened, Verdict]]", *, many: bool) -> None:
+    from rlvr.views.verdict import verdict_values
+
+    values = [
+        {**verdict_values(verdict, opened.argument), "place": shown_path(opened.run.path)}
+        for opened, verdict in judged
+    ]
+    if many:
+        show_json("verdicts", runs=dict(zip(SAMPLES, values, strict=True)))
+    else:
+        show_json("verdict", **values[0])

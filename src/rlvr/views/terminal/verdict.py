@@ -1,0 +1,243 @@
+"""A verdict: what is wrong with a run, how it shows, and what to do."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from rlvr.diagnosis import Example, Finding, Healthy, Number, Severity, Unknown, Verdict
+from rlvr.diagnosis.headline import headline
+from rlvr.views.terminal import layout
+from rlvr.views.terminal.curves import Curves
+from rlvr.views.terminal.ledger import ledger_in_short, outside
+from rlvr.views.terminal.text import heading, inert, joined, number, one_line, plural, share
+from rlvr.views.verdict import example_command, page_of
+
+_MARKS = {
+    Severity.ERROR: ("✗ ERROR", "bold red"),
+    Severity.WARNING: ("⚠ WARNING", "bold yellow"),
+    Severity.NOTE: ("· NOTE", "bold cyan"),
+}
+_LONG = 2_000
+_PLOT_HEIGHT = 5
+
+
+def verdict_view(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Group:
+    """The whole verdict: headline, ledger, findings, what is healthy, what is unknown.
+
+    `title` names the run, `run` is how commands call it. Errors and warnings are shown in full,
+    notes in short.
+    """
+    return Group(*_page(verdict, run, title))
+
+
+def code_view(verdict: Verdict, code: str, *, run: str = "RUN", title: str = "") -> Group:
+    """All that the verdict says of one code, in full."""
+    return Group(*_code(verdict, code, run, title))
+
+
+def verdict_in_short(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Group:
+    """Headline, bar, and for each error and warning its sentence, an example and the remedy."""
+    return Group(*_in_short(verdict, run, title))
+
+
+def _page(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
+    yield from _head(verdict, title)
+    ranked = [f for f in verdict.findings if f.severity is not Severity.NOTE]
+    for at, finding in enumerate(ranked, 1):
+        yield from _in_full(finding, run, f"{at}. ")
+    notes = [f for f in verdict.findings if f.severity is Severity.NOTE]
+    if notes:
+        yield heading("Worth knowing", "`rlvr diagnose RUN CODE` shows one in full")
+        for finding in notes:
+            yield from _note(finding, run)
+    yield from _healthy(verdict.healthy)
+    yield from _unknown(verdict.unknown)
+    if verdict.rollouts:
+        yield heading("Next")
+        yield from (layout.command(*line) for line in _next(verdict, run))
+
+
+def _code(verdict: Verdict, code: str, run: str, title: str) -> Iterator[RenderableType]:
+    if title:
+        yield Text(title, style="bold")
+    for finding in verdict.findings:
+        if finding.code == code:
+            yield from _in_full(finding, run, "")
+    yield from _healthy([healthy for healthy in verdict.healthy if healthy.code == code])
+    yield from _unknown([unknown for unknown in verdict.unknown if unknown.code == code])
+    if not verdict.rollouts:
+        yield Text(headline(verdict)[0])
+
+
+def _in_short(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
+    yield from _head(verdict, title)
+    for finding in verdict.findings:
+        if finding.severity is not Severity.NOTE:
+            yield Text()
+            yield from _brief(finding, run)
+    counts = (
+        (sum(f.severity is Severity.NOTE for f in verdict.findings), "note"),
+        (len({healthy.code for healthy in verdict.healthy}), "cause ruled out", "causes ruled out"),
+        (len({unknown.code for unknown in verdict.unknown}), "unknown", "unknown"),
+    )
+    rest = joined(plural(*count) for count in counts if count[0])
+    if rest:
+        yield Text()
+        yield Text(f"besides: {rest}", style="dim")
+
+
+def _head(verdict: Verdict, title: str) -> Iterator[RenderableType]:
+    if title:
+        yield Text(title, style="bold")
+    sentences = [one_line(sentence, _LONG) for sentence in headline(verdict)]
+    mark, style = _headline_mark(verdict)
+    yield layout.facts([(Text(mark, style), Text("\n".join(sentences), style))])
+    yield from (layout.warning(one_line(remark, 400)) for remark in verdict.remarks)
+    if verdict.rollouts:
+        yield Text()
+    yield from ledger_in_short(verdict.ledger)
+    yield from outside(verdict.ledger)
+
+
+def _headline_mark(verdict: Verdict) -> tuple[str, str]:
+    if not verdict.rollouts:
+        return "?", "bold"
+    if verdict.worst in (Severity.ERROR, Severity.WARNING):
+        mark, style = _MARKS[verdict.worst]
+        return mark[0], style
+    return "✓", "bold green"
+
+
+def _in_full(finding: Finding, run: str, place: str) -> Iterator[RenderableType]:
+    yield _title(finding, place)
+    yield Text(one_line(finding.sentence, _LONG), style="bold")
+    if finding.numbers:
+        yield Text()
+        yield layout.facts((_name(n), _value(n)) for n in finding.numbers)
+    yield from _plot(finding)
+    if finding.examples:
+        yield Text()
+        yield from _examples(finding.examples, run)
+    yield Text()
+    yield layout.facts(_reasoning(finding))
+
+
+def _title(finding: Finding, place: str) -> Text:
+    mark, style = _MARKS[finding.severity]
+    shown = Text("\n── ", style="bold").append(place).append(mark, style)
+    shown.append(f"  {inert(finding.code)} ──")
+    return shown.append(f" {_signal(finding)}", "not bold dim")
+
+
+def _signal(finding: Finding) -> str:
+    """What it cost, and since when."""
+    counts = ((finding.corrupted, "corrupted"), (finding.lost, "lost"))
+    costs = [
+        f"{number(count)} of {plural(finding.rollouts, 'rollout')} {fate}"
+        f" ({share(count / finding.rollouts)})"
+        for count, fate in counts
+        if count and finding.rollouts
+    ]
+    since = "" if finding.since_step is None else f"since step {finding.since_step}"
+    return joined((*(costs or ["no rollout's signal lost by it"]), since))
+
+
+def _name(measured: Number) -> str:
+    return one_line(measured.name, 60)
+
+
+def _value(measured: Number) -> Text:
+    if measured.unit == "share":
+        return Text(share(measured.value))
+    said = number(measured.value, 4 if measured.unit == "nats" else 3)
+    unit = "" if measured.unit in measured.name else f" {one_line(measured.unit, 30)}"
+    return Text(said + unit)
+
+
+def _plot(finding: Finding) -> Iterator[RenderableType]:
+    """The finding's plot, where a line can be drawn; one point says no more than the numbers."""
+    plot = finding.plot
+    if plot is None or all(len(points) < 2 for points in plot.series.values()):
+        return
+    yield Text()
+    yield Curves(
+        series=plot.series,
+        title=one_line(plot.title, 200),
+        x_label=one_line(plot.x_label, 40),
+        y_range=plot.y_range,
+        height=_PLOT_HEIGHT,
+    )
+
+
+def _examples(examples: Sequence[Example], run: str) -> Iterator[Text]:
+    """The commands that open them, those that show the same under one line."""
+    for why in dict.fromkeys(example.why for example in examples):
+        yield Text(f"for example, {one_line(why, 400)}:", style="dim")
+        for example in examples:
+            if example.why == why:
+                yield _command(run, example)
+
+
+def _command(run: str, example: Example) -> Text:
+    command = inert(example_command(run, example))
+    return Text(f"  {command}", style="cyan", no_wrap=True, overflow="ignore")
+
+
+def _reasoning(finding: Finding) -> Iterator[tuple[str, Text]]:
+    for at, other in enumerate(finding.lookalikes):
+        shown = Text(one_line(other.what, _LONG))
+        shown.append(f"; told apart: {one_line(other.told_apart_by, _LONG)}", "dim")
+        yield "looks alike" if not at else "", shown
+    if finding.refuted_by:
+        yield "could refute it", Text(one_line(finding.refuted_by, _LONG))
+    if finding.remedy:
+        yield "what to do", Text(one_line(finding.remedy, _LONG), style="bold")
+    yield "more", Text(page_of(inert(finding.code)))
+
+
+def _brief(finding: Finding, run: str) -> Iterator[RenderableType]:
+    mark, style = _MARKS[finding.severity]
+    shown = Text(mark, style=style).append(f"  {inert(finding.code)}", "not dim bold")
+    yield shown.append(f"  {_signal(finding)}", "not bold dim")
+    yield Text(one_line(finding.sentence, _LONG))
+    if finding.remedy:
+        yield layout.facts([("what to do", Text(one_line(finding.remedy, _LONG)))])
+    if finding.examples:
+        yield _command(run, finding.examples[0])
+
+
+def _note(finding: Finding, run: str) -> Iterator[RenderableType]:
+    mark, style = _MARKS[finding.severity]
+    shown = Text(f"{mark}  ", style=style).append(f"{inert(finding.code)}  ")
+    yield shown.append(one_line(finding.sentence, _LONG), "not bold not cyan")
+    if finding.examples:
+        yield _command(run, finding.examples[0])
+
+
+def _healthy(healthy: Sequence[Healthy]) -> Iterator[RenderableType]:
+    if healthy:
+        yield heading("Healthy")
+        yield layout.facts(
+            (f"✓ {inert(one.code)}", Text(one_line(one.sentence, _LONG))) for one in healthy
+        )
+
+
+def _unknown(unknown: Sequence[Unknown]) -> Iterator[RenderableType]:
+    if unknown:
+        yield heading("Unknown", "what the record can't judge, and what would")
+        yield layout.facts((f"? {inert(one.code)}", _because(one)) for one in unknown)
+
+
+def _because(unknown: Unknown) -> Text:
+    shown = Text(one_line(unknown.because, _LONG))
+    if unknown.needs:
+        shown.append(f"; needs {one_line(unknown.needs, _LONG)}", "dim")
+    return shown
+
+
+def _next(verdict: Verdict, run: str) -> Iterator[tuple[str, str]]:
+    yield f"rlvr ledger {run}", "what became of every rollout"
+    if verdict.findings:
+        yield f"rlvr diagnose {run} {inert(verdict.findings[0].code)}", "one finding alone"
+    yield f"rlvr show {run}", "the run on a page"
