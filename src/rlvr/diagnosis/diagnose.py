@@ -2,16 +2,30 @@
 
 from collections.abc import Callable, Iterable
 
-from rlvr.diagnosis.detectors import context
+from rlvr.diagnosis.detectors import context, malformed, tools, truncation, turns, unparsed
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Finding, Healthy, Outcome, Unknown, Verdict
 
 Detector = Callable[[RunEvidence], Iterable[Outcome]]
 
-DETECTORS: tuple[Detector, ...] = (context.detect,)
+DETECTORS: tuple[Detector, ...] = (
+    context.detect,
+    truncation.detect,
+    unparsed.detect,
+    malformed.detect,
+    tools.detect,
+    turns.detect,
+)
 """Every detector, in the order in which what is healthy and unknown is listed."""
 
-CODES: tuple[str, ...] = (context.CODE,)
+CODES: tuple[str, ...] = (
+    context.CODE,
+    truncation.CODE,
+    unparsed.CODE,
+    malformed.CODE,
+    tools.CODE,
+    turns.CODE,
+)
 """Every code that a verdict can hold; each has a page in docs/findings."""
 
 

@@ -1,0 +1,254 @@
+"""How often the policy does something: now, at first, and in the whole run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from rlvr.diagnosis.evidence import RunEvidence
+from rlvr.diagnosis.finding import Number, Severity, Unknown
+from rlvr.diagnosis.rollouts import Floats, Ints, Mask, Rollouts
+from rlvr.diagnosis.statistics import Share, Side, share
+from rlvr.diagnosis.thresholds import (
+    EARLY_SHARE,
+    ENOUGH_CLUSTERS,
+    FLAT_SPREAD,
+    LARGE_MAJORITY,
+)
+from rlvr.record import Trajectory
+
+
+class Standing(StrEnum):
+    """What the record proves of a habit.
+
+    most: the large majority shows it now. often: more than the threshold do. healed: few do now,
+    more did at first. rare: few do. unsure: nobody can tell.
+    """
+
+    MOST = "most"
+    OFTEN = "often"
+    HEALED = "healed"
+    RARE = "rare"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habit:
+    """The share of the trials that are hits: `now` in the recent rollouts, `early` in those of the
+    first third of the steps that are not recent, and `whole` in all.
+
+    `groups` and `rollouts` count what `now` is made of.
+    """
+
+    now: Share
+    early: Share
+    whole: Share
+    groups: int
+    rollouts: int
+
+    def standing(self, threshold: float) -> Standing:
+        """Where the habit stands against a threshold. One never seen is judged by the whole run."""
+        judged = self.now if self.whole.hits else self.whole
+        if judged.side(LARGE_MAJORITY) is Side.ABOVE:
+            return Standing.MOST
+        side = judged.side(threshold)
+        if side is Side.ABOVE:
+            return Standing.OFTEN
+        if side is Side.UNSURE:
+            return Standing.UNSURE
+        return Standing.HEALED if self.early.side(threshold) is Side.ABOVE else Standing.RARE
+
+    @property
+    def then(self) -> str:
+        """Its share at first in words, to stand after that of now; empty where there is none to
+        tell: without an early part, or if it was never seen."""
+        if not self.early.trials or not self.whole.hits:
+            return ""
+        return f" ({percent(self.early.value)} in the first third of the run)"
+
+    def of(self, noun: str) -> str:
+        """Its share now in words: of the whole run where it was never seen."""
+        if not self.whole.hits:
+            return f"none of {int(self.whole.trials):,} {noun}"
+        return f"{percent(self.now.value)} of the {noun}{self.then}"
+
+    def numbers(self, name: str) -> tuple[Number, ...]:
+        """Its shares as numbers of a finding."""
+        found = (
+            Number(name=f"{name}, now", value=self.now.value, unit="share"),
+            Number(name=f"{name}, whole run", value=self.whole.value, unit="share"),
+        )
+        if not self.early.trials:
+            return found
+        return (
+            *found,
+            Number(name=f"{name}, first third", value=self.early.value, unit="share"),
+        )
+
+    def unknown(self, code: str, what: str, threshold: float) -> Unknown:
+        """That the sample is too small; `what` follows the counts: "rollouts are cut"."""
+        judged = self.now if self.whole.hits else self.whole
+        return Unknown(
+            code=code,
+            because=f"{int(judged.hits):,} of {int(judged.trials):,} {what}, in"
+            f" {self.groups:,} groups: too few to tell {percent(judged.value)} from"
+            f" {percent(threshold)}",
+            needs="more training steps",
+        )
+
+
+def habit(rollouts: Rollouts, hits: Floats | Mask, trials: Floats | Mask) -> Habit:
+    """Measure a habit. `hits` and `trials` have a count or a flag for each rollout."""
+    early = ~rollouts.recent & (rollouts.step < _end_of_early(rollouts))
+    asked = trials > 0
+    return Habit(
+        now=_share(rollouts, hits, trials, rollouts.recent),
+        early=_share(rollouts, hits, trials, early),
+        whole=_share(rollouts, hits, trials, np.ones(len(rollouts), np.bool_)),
+        groups=rollouts.clusters(rollouts.recent & asked),
+        rollouts=int((rollouts.recent & asked).sum()),
+    )
+
+
+def _end_of_early(rollouts: Rollouts) -> int:
+    steps = rollouts.steps
+    if not len(steps):
+        return 0
+    return int(steps[min(len(steps) - 1, round(len(steps) * EARLY_SHARE))])
+
+
+def _share(rollouts: Rollouts, hits: Floats | Mask, trials: Floats | Mask, where: Mask) -> Share:
+    chosen = where & (trials > 0)
+    group = rollouts.group[chosen]
+    hit: Floats = np.bincount(group, weights=hits[chosen].astype(np.float64)).astype(np.float64)
+    tried: Floats = np.bincount(group, weights=trials[chosen].astype(np.float64)).astype(np.float64)
+    return clustered(hit[tried > 0], tried[tried > 0])
+
+
+def clustered(hits: Floats, trials: Floats) -> Share:
+    """The share over clusters that have so many hits of so many trials each, shape (clusters,).
+
+    The interval is that of as many independent trials as have the same variance: the variance of a
+    ratio over clusters (L. Kish, Survey Sampling, 1965), which must lie between that of one trial
+    a cluster and that of independent trials. With few clusters, no hits, or nothing else, nobody
+    can know it, and each cluster counts as one trial.
+    """
+    hit, tried, count = float(hits.sum()), float(trials.sum()), len(trials)
+    if not tried or not 0 < hit < tried or count < ENOUGH_CLUSTERS:
+        return share(hit, tried, clusters=count)
+    value = hit / tried
+    residuals = hits - value * trials
+    variance = float((residuals**2).sum()) * count / (count - 1) / tried**2
+    independent = value * (1 - value) / variance if variance > 0 else tried
+    return share(hit, tried, clusters=min(max(independent, count), tried))
+
+
+def since_step(rollouts: Rollouts, hits: Mask, threshold: float) -> int | None:
+    """The step since which a habit is above the threshold, None where it can't be dated.
+
+    The step is the one that parts the run best (largest cumulative sum); it counts if the part
+    before is proven below the threshold and the part after above. A habit that is above it in the
+    first steps already is dated to the first.
+    """
+    steps = rollouts.steps
+    if not len(steps):
+        return None
+    flags = hits.astype(np.float64)
+    ones = np.ones(len(rollouts))
+    by_step = np.bincount(np.searchsorted(steps, rollouts.step), weights=flags - flags.mean())
+    start = int(np.argmin(np.cumsum(by_step))) + 1
+    if start < len(steps):
+        before = rollouts.step < steps[start]
+        if (
+            _share(rollouts, flags, ones, before).side(threshold) is Side.BELOW
+            and _share(rollouts, flags, ones, ~before).side(threshold) is Side.ABOVE
+        ):
+            return int(steps[start])
+    first = rollouts.step <= _end_of_early(rollouts)
+    above = _share(rollouts, flags, ones, first).side(threshold) is Side.ABOVE
+    return int(steps[0]) if above else None
+
+
+def lost(evidence: RunEvidence, hits: Mask) -> int:
+    """How many of the rollouts give no gradient."""
+    return int((hits & ~evidence.signal.gives_gradient).sum())
+
+
+def outcomes(evidence: RunEvidence) -> Floats:
+    """What says most whether a rollout is right: its outcome component, or its reward."""
+    name = evidence.signal.outcome
+    rollouts = evidence.rollouts
+    return rollouts.component(name) if name else rollouts.numbers("reward")
+
+
+def earn_nothing(evidence: RunEvidence, hits: Mask) -> bool:
+    """Whether the large majority of the rollouts get the lowest outcome of the run."""
+    values = outcomes(evidence)
+    finite = np.isfinite(values)
+    of_hits = values[hits & finite]
+    if not of_hits.size:
+        return False
+    lowest = float(values[finite].min())
+    return bool((of_hits <= lowest + FLAT_SPREAD).mean() > LARGE_MAJORITY)
+
+
+def severity(evidence: RunEvidence, standing: Standing, hits: Mask) -> Severity:
+    """Of a habit that stands out: error if most show it and earn nothing by it."""
+    if standing is Standing.HEALED:
+        return Severity.NOTE
+    grave = standing is Standing.MOST and earn_nothing(evidence, hits)
+    return Severity.ERROR if grave else Severity.WARNING
+
+
+def mean_reward(evidence: RunEvidence, where: Mask) -> float | None:
+    """The mean of the finite rewards there, None without one."""
+    rewards = evidence.rollouts.numbers("reward")[where]
+    finite = rewards[np.isfinite(rewards)]
+    return float(finite.mean()) if finite.size else None
+
+
+def rewards_apart(evidence: RunEvidence, hits: Mask, others: Mask, name: str) -> str:
+    """A sentence that compares their rewards; empty where one side has none."""
+    of_hits, of_others = mean_reward(evidence, hits), mean_reward(evidence, others)
+    if of_hits is None or of_others is None:
+        return ""
+    return f" The {name} get a reward of {of_hits:.2f} on average, the others {of_others:.2f}."
+
+
+def first_recent_step(rollouts: Rollouts) -> int:
+    """The step with which the recent rollouts begin, 0 without rollouts."""
+    return int(rollouts.step[rollouts.recent].min()) if len(rollouts) else 0
+
+
+def recent_contents(evidence: RunEvidence) -> tuple[Trajectory, ...]:
+    """The rollouts with messages that belong to the recent steps."""
+    first = first_recent_step(evidence.rollouts)
+    return tuple(trajectory for trajectory in evidence.contents if trajectory.step >= first)
+
+
+def calls_without_results(contents: tuple[Trajectory, ...]) -> bool:
+    """Whether there are rollouts that call, and not one of them has the result of a call."""
+    calling = [trajectory for trajectory in contents if trajectory.tool_calls]
+    return bool(calling) and not any(trajectory.tool_results for trajectory in calling)
+
+
+def last_turn(rollouts: Rollouts) -> Ints:
+    """The last assistant turn of each rollout, counted from 0; -1 where there is none."""
+    return np.nan_to_num(rollouts.numbers("derived_num_turns") - 1, nan=-1).astype(np.int64)
+
+
+def length_words(lengths: Floats | Sequence[float], unit: str) -> str:
+    """The median of the lengths and the 99th percentile in words, empty without any."""
+    known = np.asarray(lengths, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    if not known.size:
+        return ""
+    middle, long = np.percentile(known, [50, 99])
+    return f"{middle:,.0f} {unit} in the median, {long:,.0f} at the 99th percentile"
+
+
+def percent(value: float) -> str:
+    """A share in percent, with a decimal where 0 % or 100 % would not be true."""
+    near_an_end = 0 < value < 0.01 or 0.99 < value < 1
+    return f"{value:.1%}" if near_an_end else f"{value:.0%}"
