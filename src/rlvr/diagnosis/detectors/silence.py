@@ -1,0 +1,321 @@
+"""Does the scorer see the right answers that are there?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rlvr.diagnosis.detectors.wording import counted, listed, percent
+from rlvr.diagnosis.evidence import RunEvidence
+from rlvr.diagnosis.examples import examples_of
+from rlvr.diagnosis.finding import (
+    Example,
+    Finding,
+    Healthy,
+    LookAlike,
+    Number,
+    Outcome,
+    Plot,
+    Severity,
+    Unknown,
+)
+from rlvr.diagnosis.rollouts import Floats, Mask
+from rlvr.diagnosis.statistics import Share, Side, share
+from rlvr.diagnosis.thresholds import CONTRADICTED, FLAT_SPREAD, SILENT
+from rlvr.record import Trajectory
+from rlvr.utils.answers import final_answer
+from rlvr.utils.tags import boxed, tag_bodies
+
+CODE = "scorer-silent"
+
+_GROUPS = 10  # so many groups that all get nothing prove it (10 / (10 + Z^2) = 0.60 > SILENT)
+_NEEDS = "the components of some rollouts computed again, on the main thread and in a worker thread"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scored:
+    """A rollout with contents whose last answer is the reference, character for character.
+
+    `marked`: it stands in an answer tag or a box. `empty`: the component gave it nothing;
+    `full`: everything.
+    """
+
+    id: str
+    example: str
+    marked: bool
+    empty: bool
+    full: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """A component beside the rollouts that state the reference answer.
+
+    `empty` marks the rollouts to which it gives nothing, `stating` those that state the
+    reference and that it scored; both of shape (rollouts,).
+    """
+
+    name: str
+    values: Floats
+    empty: Mask
+    stating: Mask
+    unseen: Share
+    exact: tuple[_Scored, ...]
+
+
+def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
+    """The component that judges answers, asked about rollouts that state the reference."""
+    rollouts = evidence.rollouts
+    names = _candidates(evidence)
+    if not names:
+        because = "no reward component with a weight was recorded"
+        return (Unknown(code=CODE, because=because, needs="components and their weights"),)
+    if not rollouts.known("derived_reference_in_answer").any():
+        because = "no rollout has a reference answer to compare with"
+        return (Unknown(code=CODE, because=because, needs="reference answers in the dataset"),)
+    answers = [_answers(evidence, name) for name in names]
+    suspects = [
+        found
+        for found in answers
+        if found.unseen.side(SILENT) is Side.ABOVE
+        and not (len(answers) > 1 and _others_that_see(evidence, found))
+    ]
+    if suspects:
+        return (_silent(evidence, suspects[0]),)
+    judging = max(answers, key=lambda found: (~found.empty & found.stating).sum())
+    return (_seeing(evidence, judging),)
+
+
+def _candidates(evidence: RunEvidence) -> tuple[str, ...]:
+    """The components of the largest weight, or the only one whatever its weight."""
+    known = evidence.rollouts.component_names
+    weights = {n: w for n, w in evidence.signal.weights.items() if n in known and w > 0}
+    if not weights:
+        return known if len(known) == 1 and not evidence.signal.weights else ()
+    return tuple(name for name, weight in weights.items() if weight == max(weights.values()))
+
+
+def _answers(evidence: RunEvidence, name: str) -> _Answers:
+    rollouts = evidence.rollouts
+    values = rollouts.component(name)
+    finite = np.isfinite(values)
+    low = min(float(values[finite].min(initial=0.0)), 0.0)
+    high = float(values[finite].max(initial=0.0))
+    empty = finite & (values <= low + FLAT_SPREAD)
+    stating = rollouts.is_true("derived_reference_in_answer") & finite
+    recent = stating & rollouts.recent
+    asked = recent if rollouts.clusters(recent) >= _GROUPS else stating
+    since = int(rollouts.step[asked].min()) if asked.any() else 0
+    return _Answers(
+        name=name,
+        values=values,
+        empty=empty,
+        stating=stating,
+        unseen=share(
+            int((empty & asked).sum()), int(asked.sum()), clusters=rollouts.clusters(asked)
+        ),
+        exact=tuple(
+            scored
+            for trajectory in evidence.contents
+            if trajectory.step >= since
+            and (scored := _exact(trajectory, name, low, high)) is not None
+        ),
+    )
+
+
+def _exact(trajectory: Trajectory, name: str, low: float, high: float) -> _Scored | None:
+    component = trajectory.component(name)
+    reference = (trajectory.answer or "").strip()
+    texts = [message.text for message in trajectory.completion if message.role == "assistant"]
+    if not texts or not reference or component is None or component.value is None:
+        return None
+    if final_answer(texts[-1]) != reference or not np.isfinite(component.value):
+        return None
+    return _Scored(
+        id=trajectory.id or "",
+        example=trajectory.example_id or trajectory.group_id,
+        marked=bool(tag_bodies(texts[-1], "answer")) or boxed(texts[-1]) is not None,
+        empty=component.value <= low + FLAT_SPREAD,
+        full=component.value >= high - FLAT_SPREAD and high > low,
+    )
+
+
+def _others_that_see(evidence: RunEvidence, found: _Answers) -> tuple[str, ...]:
+    """Components that give their best to most rollouts stating the reference, and to few others."""
+    rollouts = evidence.rollouts
+    silent_on = ~rollouts.is_true("derived_reference_in_answer") & np.isfinite(found.values)
+    seeing = []
+    for name in rollouts.component_names:
+        if name == found.name or evidence.signal.weights.get(name, 0.0) <= 0:
+            continue
+        values = rollouts.component(name)
+        best = values >= np.max(values, where=np.isfinite(values), initial=0.0) - FLAT_SPREAD
+        sides = [
+            share(
+                int((best & where).sum()), int(where.sum()), clusters=rollouts.clusters(where)
+            ).side(0.5)
+            for where in (found.stating & np.isfinite(values), silent_on & np.isfinite(values))
+        ]
+        if sides == [Side.ABOVE, Side.BELOW]:
+            seeing.append(name)
+    return tuple(seeing)
+
+
+def _silent(evidence: RunEvidence, found: _Answers) -> Outcome:
+    """Most rollouts that state the reference get nothing: is that the scorer's fault?"""
+    ignored = [scored for scored in found.exact if scored.empty]
+    accepted = len(found.exact) - len(ignored)
+    count = int((found.empty & found.stating).sum())
+    if not ignored or accepted > len(ignored):
+        return Unknown(
+            code=CODE,
+            because=f"{found.name} gives nothing to {counted(count, 'rollout')} whose last answer"
+            f" has the words of the reference, but {'none' if not ignored else 'few'} of those"
+            " looked into answers with exactly the reference, so it may be right",
+            needs=_NEEDS,
+        )
+    marked = [scored for scored in ignored if scored.marked]
+    others = _others_that_see(evidence, found)
+    # A scorer that accepts some of them works: it may want a form, or citations, beside the answer.
+    never = accepted == 0 and found.unseen.hits == found.unseen.trials
+    return _finding(
+        evidence,
+        found,
+        ignored=marked or ignored,
+        severity=Severity.ERROR if never and marked and not others else Severity.WARNING,
+        sentence=_silent_sentence(found, count, never=never, marked=bool(marked), others=others),
+    )
+
+
+def _silent_sentence(
+    found: _Answers, count: int, *, never: bool, marked: bool, others: Sequence[str]
+) -> str:
+    sentence = (
+        f"{count:,} of the {int(found.stating.sum()):,} rollouts that end with the reference answer"
+        f" get nothing from {found.name}"
+    )
+    if others:
+        return (
+            f"{sentence}, although {listed(others)} rewards them: {found.name} fails, or judges"
+            " something else."
+        )
+    if not marked:
+        return f"{sentence}: it may not find answers that stand outside an answer tag or a box."
+    if not never:
+        return f"{sentence}: it fails now and then, or wants more than the right answer."
+    return f"{sentence}: right answers are punished, and nothing can be learnt from the reward."
+
+
+def _seeing(evidence: RunEvidence, found: _Answers) -> Outcome:
+    """Not most of them are ignored: are some, where the same answer was accepted?"""
+    solved = {scored.example for scored in found.exact if scored.full}
+    comparable = [scored for scored in found.exact if scored.example in solved]
+    contradicted = [scored for scored in comparable if scored.empty]
+    examples = {scored.example for scored in comparable}
+    refused = share(len(contradicted), len(comparable), clusters=len(examples))
+    if refused.side(CONTRADICTED) is Side.ABOVE:
+        return _finding(
+            evidence,
+            found,
+            ignored=contradicted,
+            severity=Severity.WARNING,
+            sentence=f"{found.name} gives nothing to {len(contradicted):,} of"
+            f" {len(comparable):,} rollouts looked into, although the same answer to the same"
+            " question got the full score in another rollout.",
+        )
+    if found.unseen.side(SILENT) is Side.BELOW:
+        return Healthy(
+            code=CODE,
+            sentence=f"{found.name} rewards {percent(1 - found.unseen.value)} of the"
+            f" {counted(int(found.unseen.trials), 'rollout')} that end with the reference answer",
+        )
+    stating, total = int(found.stating.sum()), len(evidence.rollouts)
+    because = (
+        f"{stating:,} of {total:,} rollouts end with the reference answer, which can't tell"
+        if stating
+        else f"none of {total:,} rollouts ends with the reference answer, so nobody can tell"
+    )
+    return Unknown(code=CODE, because=f"{because} whether {found.name} would see it", needs=_NEEDS)
+
+
+def _finding(
+    evidence: RunEvidence,
+    found: _Answers,
+    *,
+    ignored: Sequence[_Scored],
+    severity: Severity,
+    sentence: str,
+) -> Finding:
+    rollouts, gives = evidence.rollouts, evidence.signal.gives_gradient
+    unseen = found.empty & found.stating
+    return Finding(
+        code=CODE,
+        severity=severity,
+        sentence=sentence,
+        rollouts=len(rollouts),
+        lost=int((unseen & ~gives).sum()),
+        corrupted=int((unseen & gives).sum()),
+        numbers=(
+            Number(
+                name="rollouts that end with the reference answer",
+                value=int(found.stating.sum()),
+                unit="rollouts",
+            ),
+            Number(
+                name=f"of them with nothing from {found.name}",
+                value=int(unseen.sum()),
+                unit="rollouts",
+            ),
+            Number(
+                name="looked into: answers that are the reference to the letter",
+                value=len(found.exact),
+                unit="rollouts",
+            ),
+            Number(
+                name="of them with nothing",
+                value=sum(scored.empty for scored in found.exact),
+                unit="rollouts",
+            ),
+        ),
+        plot=Plot(
+            title=f"{found.name}, by whether the rollout ends with the reference answer",
+            series={
+                "ends with it": rollouts.by_step(found.values, found.stating),
+                "does not": rollouts.by_step(found.values, ~found.stating),
+            },
+        ),
+        examples=examples_of(
+            rollouts,
+            unseen,
+            why="it ends with the reference answer and gets nothing",
+            locate={scored.id: Example(id=scored.id, why="") for scored in ignored},
+        ),
+        lookalikes=_LOOKALIKES,
+        refuted_by="score an example again on the main thread of a fresh process: if it gets"
+        " nothing there too, the scorer works as written, and its rule is what to look at."
+        " `rlvr preflight` scores a gold answer on and off the main thread.",
+        remedy="a known cause is math_verify, which bounds its time by signal.alarm: that works on"
+        " the main thread alone, and MathRubric of verifiers 0.1 scores in another and returns 0.0"
+        " without a word. Use EnhancedGRPOTrainer with the repair `scorer_timeouts`"
+        ' (repairs="all"), or call math_verify\'s parse and verify with their timeouts set to'
+        " None. Otherwise call the scorer with an example's text and reference and see which"
+        " branch returns 0.",
+        since_step=int(rollouts.step[unseen].min()) if unseen.any() else None,
+    )
+
+
+_LOOKALIKES = (
+    LookAlike(
+        what="a policy that never answers right",
+        told_apart_by="then no rollout ends with the reference answer",
+    ),
+    LookAlike(
+        what="an exact match that refuses long answers which contain the reference",
+        told_apart_by="here answers count that are the reference to the letter",
+    ),
+    LookAlike(
+        what="an outcome that counts only in a well-formed answer, or with right citations",
+        told_apart_by="the rule is in the scorer: the same answer in the asked form gets the full"
+        " score",
+    ),
+)
