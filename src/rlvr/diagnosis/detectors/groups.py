@@ -157,9 +157,8 @@ def _sentence(evidence: RunEvidence, current: _Flat, earlier: _Flat) -> str:
             f"Every rollout of the run got the same reward, {finite[0]:g}: every advantage is 0"
             " and nothing is learnt."
         )
-    kinds = [
-        f"{percent(value)} {_KINDS[kind]}" for kind, value in current.kinds.items() if value > 0
-    ]
+    seen = {_KINDS[kind]: value for kind, value in current.kinds.items() if value > 0}
+    kinds = list(seen) if len(seen) == 1 else [f"{percent(v)} {kind}" for kind, v in seen.items()]
     before = f" (before: {percent(earlier.any.value)})" if earlier.any.trials else ""
     split = f": {listed(kinds)}" if kinds else ""
     return (
