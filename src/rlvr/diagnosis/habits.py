@@ -216,14 +216,23 @@ def rewards_apart(evidence: RunEvidence, hits: Mask, others: Mask, name: str) ->
     return f" The {name} get a reward of {of_hits:.2f} on average, the others {of_others:.2f}."
 
 
-def first_recent_step(rollouts: Rollouts) -> int:
-    """The step with which the recent rollouts begin, 0 without rollouts."""
-    return int(rollouts.step[rollouts.recent].min()) if len(rollouts) else 0
+def first_recent_step(evidence: RunEvidence) -> int:
+    """The step with which the recent ones of the rollouts with messages begin, 0 without any.
+
+    Messages are read of few steps, so these are those of the later half of them, or of the steps
+    that are recent, where these are more.
+    """
+    steps = sorted({trajectory.step for trajectory in evidence.contents})
+    if not steps:
+        return 0
+    rollouts = evidence.rollouts
+    first = int(rollouts.step[rollouts.recent].min()) if len(rollouts) else 0
+    return min(first, steps[len(steps) // 2])
 
 
 def recent_contents(evidence: RunEvidence) -> tuple[Trajectory, ...]:
     """The rollouts with messages that belong to the recent steps."""
-    first = first_recent_step(evidence.rollouts)
+    first = first_recent_step(evidence)
     return tuple(trajectory for trajectory in evidence.contents if trajectory.step >= first)
 
 

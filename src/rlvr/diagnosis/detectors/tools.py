@@ -1,7 +1,7 @@
 """Do the tools work?"""
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,7 +67,9 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
         )
     found = habit(rollouts, raised, executed)
     standing = found.standing(COSTLY_HABIT)
-    uses = tool_uses(evidence.contents, since=first_recent_step(rollouts))
+    uses = tool_uses(evidence.contents, since=first_recent_step(evidence))
+    if len(uses) == 1:  # then all that raised is this tool
+        uses = (replace(uses[0], raised=found.now),)
     findings = _faults_of_tools(evidence, found, uses)
     raising = any(use.raised.side(COSTLY_HABIT) is Side.ABOVE for use in uses)
     if standing in (Standing.MOST, Standing.OFTEN, Standing.HEALED) and not raising:
