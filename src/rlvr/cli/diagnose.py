@@ -126,10 +126,13 @@ def _as_bad(severity: Any, fail_on: str) -> bool:
 
 
 def _print(opened: Opened, verdict: "Verdict", code: str | None) -> None:
-    from rlvr.views.terminal.verdict import code_view, verdict_view
+    from rlvr.views.terminal.verdict import outcomes_view, verdict_view
 
-    view = verdict_view if code is None else code_view
-    show(view(verdict, run=opened.argument, title=title_of(opened)))
+    title = title_of(opened)
+    if code is None:
+        show(verdict_view(verdict, run=opened.argument, title=title))
+    else:
+        show(outcomes_view(verdict, run=opened.argument, title=title))
 
 
 def _print_json(judged: "list[tuple[Opened, Verdict]]", *, many: bool) -> None:

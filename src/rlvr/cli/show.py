@@ -7,6 +7,7 @@ import typer
 from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_path
 from rlvr.cli.output import say, show_json
 from rlvr.cli.output import show as show_parts
+from rlvr.cli.place import show_place
 from rlvr.cli.selection import LINE_COLUMNS, Selection, find, siblings_of, trajectory_lines
 from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
@@ -38,6 +39,15 @@ def show(
         float | None, typer.Option(help="List trajectories with at most this reward.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="List at most so many trajectories.")] = 20,
+    turn: Annotated[
+        int | None, typer.Option(metavar="N", help="Open a trajectory at this assistant turn.")
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[S:]K", help="Open it at token K, from 0, of training sequence S (0)."
+        ),
+    ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Show the whole of messages beyond 20,000 characters.")
     ] = False,
@@ -52,6 +62,7 @@ def show(
       rlvr show outputs/demo                              the run
       rlvr show outputs/demo --step 10 --min-reward 0.9   its trajectories
       rlvr show outputs/demo train-s000010-b000010-a00-r000-00003
+      rlvr show outputs/demo train-s000010-b000010-a00-r000-00003 --turn 1 --token 117
       rlvr show --sample repaired                         a run of ours
 
     In JSON, NaN and the infinities are strings. Exit codes: 0 shown; 1 nothing matches; 2 no such
@@ -69,7 +80,12 @@ def show(
     if record is not None:
         if selection.filters:
             raise ConfigurationError("an ID and filters exclude each other; leave one of them out.")
-        _record(opened, record, full=full, as_json=as_json)
+        if turn is not None or token is not None:
+            show_place(opened, record, turn=turn, token=token, full=full, as_json=as_json)
+        else:
+            _record(opened, record, full=full, as_json=as_json)
+    elif turn is not None or token is not None:
+        raise ConfigurationError("--turn and --token open a trajectory: name its ID too.")
     elif selection.filters:
         _list(opened, selection, limit=limit, as_json=as_json)
     else:
@@ -163,7 +179,8 @@ def _samples(*, as_json: bool) -> None:
         show_json("samples", runs={name: page.values() for name, page in pages.items()})
         return
     commands = [
-        (f"rlvr show --sample {name}", f"the {name} run on a page") for name in reversed(SAMPLES)
+        ("rlvr diagnose --sample", "what is wrong with them, and why"),
+        *((f"rlvr show --sample {name}", f"the {name} run on a page") for name in SAMPLES[::-1]),
     ]
     summaries = {name: page.summary for name, page in pages.items()}
     show_parts(comparison_view(summaries, commands))

@@ -1,6 +1,6 @@
 """One conversation, in the headers of `format_conversation`, with what is known of each turn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
@@ -28,9 +28,16 @@ _HEADERS = {
 def conversation(trajectory: Trajectory, *, limit: int | None = MESSAGE_LIMIT) -> Iterator[Text]:
     """The messages in order, each header with what its turn or its tool cost."""
     yield heading("Conversation")
+    yield from messages(trajectory, 0, len(trajectory.messages), limit=limit)
+
+
+def messages(
+    trajectory: Trajectory, start: int, stop: int, *, limit: int | None = MESSAGE_LIMIT
+) -> Iterator[Text]:
+    """Those at the places from `start` to `stop` (exclusive) of prompt and completion."""
     names = answered_names(trajectory.messages)
     turn = 0
-    for at, message in enumerate(trajectory.messages):
+    for at, message in enumerate(trajectory.messages[:stop]):
         completed = at >= len(trajectory.prompt)
         note = ""
         if message.role == "assistant" and completed:
@@ -38,13 +45,15 @@ def conversation(trajectory: Trajectory, *, limit: int | None = MESSAGE_LIMIT) -
             turn += 1
         elif completed:
             note = _result_note(trajectory.tool_results, message)
-        yield Text()
-        yield from _message(message, names[at], note, limit)
+        if at >= start:
+            yield Text()
+            yield from _message(message, names[at], note, limit)
 
 
-def tool_results(trajectory: Trajectory, *, limit: int | None = MESSAGE_LIMIT) -> Iterator[Text]:
-    """Every executed call with its seconds; its raw result where the conversation has another."""
-    results = trajectory.tool_results
+def tool_results(
+    trajectory: Trajectory, results: Sequence[ToolResult], *, limit: int | None = MESSAGE_LIMIT
+) -> Iterator[Text]:
+    """Those executed calls with their seconds; raw results where the conversation has others."""
     yield heading("Tool calls as executed", plural(len(results), "call"))
     shown = {message.text for message in trajectory.completion}
     for result in results:

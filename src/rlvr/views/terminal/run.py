@@ -298,7 +298,10 @@ def _next(
         return
     yield heading("Next")
     last = summary.rows(summary.modes[0])[-1].step
-    lines = [(f"rlvr show {run} --step {last}", "the rollouts of the last step")]
+    lines = [
+        (f"rlvr diagnose {run}", "why its reward does what it does"),
+        (f"rlvr show {run} --step {last}", "the rollouts of the last step"),
+    ]
     if summary.best is not None:
         lines.append((f"rlvr show {run} {summary.best}", "its best rollout"))
     if summary.worst is not None and summary.worst != summary.best:

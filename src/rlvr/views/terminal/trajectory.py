@@ -43,7 +43,7 @@ def trajectory_view(
         *_head(trajectory, place),
         *_errors(trajectory.errors, limit),
         *conversation(trajectory, limit=limit),
-        *(tool_results(trajectory, limit=limit) if trajectory.tool_results else ()),
+        *_executed(trajectory, limit),
         *reward_section(reward_of(trajectory, info)),
         *advantage_section(advantage_of(trajectory, info, siblings), trajectory.mode),
         *_group(trajectory, info, siblings),
@@ -101,6 +101,11 @@ def _cost(trajectory: Trajectory) -> Text | None:
     )
     known = [f"{name} {seconds(value)}" for name, value in parts if value is not None]
     return Text(joined(known)) if known else None
+
+
+def _executed(trajectory: Trajectory, limit: int | None) -> Iterator[RenderableType]:
+    if trajectory.tool_results:
+        yield from tool_results(trajectory, trajectory.tool_results, limit=limit)
 
 
 def _errors(errors: Sequence[RolloutError], limit: int | None) -> Iterator[RenderableType]:

@@ -31,9 +31,9 @@ def verdict_view(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Grou
     return Group(*_page(verdict, run, title))
 
 
-def code_view(verdict: Verdict, code: str, *, run: str = "RUN", title: str = "") -> Group:
-    """All that the verdict says of one code, in full."""
-    return Group(*_code(verdict, code, run, title))
+def outcomes_view(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Group:
+    """What the verdict holds, each finding in full, without headline and ledger."""
+    return Group(*_outcomes(verdict, run, title))
 
 
 def verdict_in_short(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Group:
@@ -58,16 +58,15 @@ def _page(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
         yield from (layout.command(*line) for line in _next(verdict, run))
 
 
-def _code(verdict: Verdict, code: str, run: str, title: str) -> Iterator[RenderableType]:
+def _outcomes(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
     if title:
         yield Text(title, style="bold")
-    for finding in verdict.findings:
-        if finding.code == code:
-            yield from _in_full(finding, run, "")
-    yield from _healthy([healthy for healthy in verdict.healthy if healthy.code == code])
-    yield from _unknown([unknown for unknown in verdict.unknown if unknown.code == code])
     if not verdict.rollouts:
         yield Text(headline(verdict)[0])
+    for finding in verdict.findings:
+        yield from _in_full(finding, run, "")
+    yield from _healthy(verdict.healthy)
+    yield from _unknown(verdict.unknown)
 
 
 def _in_short(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
@@ -90,6 +89,7 @@ def _in_short(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType
 def _head(verdict: Verdict, title: str) -> Iterator[RenderableType]:
     if title:
         yield Text(title, style="bold")
+    yield Text(_extent(verdict), style="dim")
     sentences = [one_line(sentence, _LONG) for sentence in headline(verdict)]
     mark, style = _headline_mark(verdict)
     yield layout.facts([(Text(mark, style), Text("\n".join(sentences), style))])
@@ -98,6 +98,14 @@ def _head(verdict: Verdict, title: str) -> Iterator[RenderableType]:
         yield Text()
     yield from ledger_in_short(verdict.ledger)
     yield from outside(verdict.ledger)
+
+
+def _extent(verdict: Verdict) -> str:
+    if not verdict.steps:
+        return "no training rollouts"
+    first, last = verdict.steps[0], verdict.steps[-1]
+    span = f"step {first}" if first == last else f"steps {number(first)} to {number(last)}"
+    return f"{plural(verdict.rollouts, 'training rollout')}, {span}"
 
 
 def _headline_mark(verdict: Verdict) -> tuple[str, str]:
