@@ -74,9 +74,9 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]  # transformers 
         """Act on the last diagnosis and begin the next, where one is due."""
         if state.global_step % self._every:
             return
-        if self._stop_after:
-            self._stop_together(args, state, control)
-        if state.is_world_process_zero and not self._is_busy() and not control.should_training_stop:
+        if self._stop_after and self._stops_together(args, state):
+            control.should_training_stop = True
+        elif state.is_world_process_zero and not self._is_busy():
             self._begin(state.global_step, str(self._folder or args.output_dir))
 
     def on_train_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
@@ -127,8 +127,8 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]  # transformers 
         others = f" ({more} more)" if more > 0 else ""
         _say(f"diagnosis at step {step}: {said}{others} -> rlvr diagnose {folder}")
 
-    def _stop_together(self, args: Any, state: Any, control: Any) -> None:
-        """Stop on every rank where rank 0 says so. Waits for a diagnosis that is under way."""
+    def _stops_together(self, args: Any, state: Any) -> bool:
+        """Whether rank 0 says stop; on every rank. Waits for a diagnosis that is under way."""
         held = [False]
         if state.is_world_process_zero:
             self._wait()
@@ -137,11 +137,9 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]  # transformers 
             from accelerate.utils import broadcast_object_list
 
             broadcast_object_list(held, from_process=0)
-        if not held[0]:
-            return
-        control.should_training_stop = True
-        if state.is_world_process_zero and self._verdict is not None:
+        if held[0] and state.is_world_process_zero and self._verdict is not None:
             _say(_why_stopped(self._verdict, state.global_step, self._without_signal))
+        return held[0]
 
 
 def _gives_nothing(verdict: Verdict) -> bool:
