@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rlvr.diagnosis.loading import diagnose_run as diagnose
+    from rlvr.record.check import PreflightReport
     from rlvr.recorder import Recorder as Recorder
     from rlvr.runs import open_run as open_run
 
+    # Named so, and not imported: rooms below `preflight` import this module.
+    def preflight(trainer: Any) -> PreflightReport:
+        """Check a trainer before its first step; see `rlvr.preflight.checks`."""
+
 __version__ = "0.1.0"
-__all__ = ["Recorder", "__version__", "diagnose", "open_run"]
+__all__ = ["Recorder", "__version__", "diagnose", "open_run", "preflight"]
 
 _LAZY = {
     "Recorder": ("rlvr.recorder", "Recorder"),
     "diagnose": ("rlvr.diagnosis.loading", "diagnose_run"),
     "open_run": ("rlvr.runs", "open_run"),
+    "preflight": ("rlvr.preflight.checks", "preflight"),
 }
 
 
