@@ -1,6 +1,7 @@
-"""`rlvr demo`: a real training run on this machine, recorded twice, and what it shows."""
+"""`rlvr demo`: a real training run on this machine, recorded twice, and the verdict on both."""
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,10 +54,11 @@ def demo(
 
     Exit codes: 0 done; 2 the train extra is missing, or the start is too weak to learn from.
     """
-    from rlvr.demo.ending import ending, summaries
+    from rlvr.demo.ending import ending, summaries, verdicts
     from rlvr.demo.settings import DemoSettings
     from rlvr.demo.training import demo_parts
     from rlvr.runs import open_run
+    from rlvr.views.verdict import verdict_values
 
     _calm_libraries()
     settings = DemoSettings(seed=seed, steps=steps, upstream_steps=upstream_steps)
@@ -67,9 +69,12 @@ def demo(
         folder = output_dir / part.name
         curves[part.name] = _train(part, settings, folder, checkpoint, curves, wandb=wandb)
         runs[part.name] = open_run(folder)
-    places = {name: shown_path(run.path) for name, run in runs.items()}
+    places = {name: shlex.quote(shown_path(run.path)) for name, run in runs.items()}
     if as_json:
-        show_json("demo", settings=settings, runs=summaries(runs), places=places)
+        judged = {
+            name: verdict_values(verdict, places[name]) for name, verdict in verdicts(runs).items()
+        }
+        show_json("demo", settings=settings, runs=summaries(runs), verdicts=judged, places=places)
     else:
         show(*ending(runs, places))
     if not keep:

@@ -1,4 +1,4 @@
-"""What the demo ends with: curves, components, a success and a failure, what to type next."""
+"""What the demo ends with: a success and a failure, curves, and the verdict on each run."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,17 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from rlvr.analysis import SUMMARY_COLUMNS, RunSummary, summarise
+from rlvr.diagnosis import Verdict, diagnose_run
 from rlvr.record import Trajectory
 from rlvr.runs import Run
+from rlvr.views.terminal import layout
 from rlvr.views.terminal.curves import reward_curves
 from rlvr.views.terminal.run import comparison_view
 from rlvr.views.terminal.text import heading
 from rlvr.views.terminal.trajectory import trajectory_view
+from rlvr.views.terminal.verdict import verdict_in_short
 
-__all__ = ["ending", "summaries"]
+__all__ = ["ending", "summaries", "verdicts"]
 
 _OUTCOME = "exact_match"
 _WINDOW = 10  # steps; each holds 64 rollouts, so a mean over ten has a standard error below 0.02
@@ -30,10 +33,18 @@ def ending(runs: Mapping[str, Run], places: Mapping[str, str]) -> list[Renderabl
         siblings = run.group(trajectory.group_id)
         parts += [heading(title), trajectory_view(trajectory, info=run.info, siblings=siblings)]
     parts.append(reward_curves(_components(summarised[name]), title=f"components, {name}"))
-    parts.append(comparison_view(summarised, _commands(places, name, examples)))
-    parts.append(heading("In short"))
-    parts += [_in_short(name, summary) for name, summary in summarised.items()]
+    parts.append(comparison_view(summarised))
+    for part, verdict in verdicts(runs).items():
+        parts += [heading(f"The verdict on {part}"), _exact_match(summarised[part])]
+        parts.append(verdict_in_short(verdict, run=places[part]))
+    parts.append(heading("Next"))
+    parts += [layout.command(*line) for line in _commands(places, name, examples)]
     return parts
+
+
+def verdicts(runs: Mapping[str, Run]) -> dict[str, Verdict]:
+    """What the diagnosis says of each run."""
+    return {name: diagnose_run(run) for name, run in runs.items()}
 
 
 def summaries(runs: Mapping[str, Run]) -> dict[str, RunSummary]:
@@ -68,33 +79,24 @@ def _commands(
 ) -> list[tuple[str, str]]:
     failed = examples[-1][1]
     return [
+        *((f"rlvr diagnose {place}", f"{run}: the whole verdict") for run, place in places.items()),
         *((f"rlvr show {place}", f"the {run} run on a page") for run, place in places.items()),
         (f"rlvr show {places[name]} {failed.id}", "one trajectory among its siblings"),
         (f"rlvr show {places[name]} --max-reward 0.3", "what still goes wrong"),
     ]
 
 
-def _in_short(name: str, summary: RunSummary) -> Text:
-    """Exact match at the ends, and how far the trainer's probabilities are from the sampler's."""
+def _exact_match(summary: RunSummary) -> Text:
+    """Exact match at both ends of the run."""
     values = [
         value
         for row in summary.rows("train")
         if (value := row.components.get(_OUTCOME)) is not None
     ]
-    text = Text(f"{name}: ", style="bold")
     if not values:
-        return text.append("no exact match was recorded", "not bold")
+        return Text("no exact match was recorded")
     window = min(_WINDOW, len(values))
-    text.append(
+    return Text(
         f"exact match {values[0]:.0%} at the first step, "
-        f"{statistics.fmean(values[-window:]):.0%} over the last {window}",
-        "not bold",
+        f"{statistics.fmean(values[-window:]):.0%} over the last {window}"
     )
-    gap = summary.evidence.gap_mean
-    if gap is not None:
-        text.append(
-            f"; |trainer - sampler| logprob {gap:.2g} nats a token"
-            + (": the trainer scores other text than was sampled" if gap > 0.1 else ""),
-            "not bold",
-        )
-    return text

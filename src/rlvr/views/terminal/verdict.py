@@ -20,6 +20,7 @@ _MARKS = {
 }
 _LONG = 2_000
 _PLOT_HEIGHT = 5
+_BRIEFS = 4
 
 
 def verdict_view(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Group:
@@ -37,7 +38,7 @@ def outcomes_view(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Gro
 
 
 def verdict_in_short(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Group:
-    """Headline, bar, and for each error and warning its sentence, an example and the remedy."""
+    """Headline, bar, and of the worst findings the sentence, an example and the remedy."""
     return Group(*_in_short(verdict, run, title))
 
 
@@ -71,12 +72,12 @@ def _outcomes(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType
 
 def _in_short(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
     yield from _head(verdict, title)
-    for finding in verdict.findings:
-        if finding.severity is not Severity.NOTE:
-            yield Text()
-            yield from _brief(finding, run)
+    ranked = [f for f in verdict.findings if f.severity is not Severity.NOTE][:_BRIEFS]
+    for finding in ranked:
+        yield Text()
+        yield from _brief(finding, run)
     counts = (
-        (sum(f.severity is Severity.NOTE for f in verdict.findings), "note"),
+        (len(verdict.findings) - len(ranked), "further finding"),
         (len({healthy.code for healthy in verdict.healthy}), "cause ruled out", "causes ruled out"),
         (len({unknown.code for unknown in verdict.unknown}), "unknown", "unknown"),
     )
