@@ -2,7 +2,20 @@
 
 from collections.abc import Callable, Iterable
 
-from rlvr.diagnosis.detectors import context, malformed, tools, truncation, turns, unparsed
+from rlvr.diagnosis.detectors import (
+    components,
+    conflicts,
+    context,
+    groups,
+    malformed,
+    prompts,
+    scoring,
+    silence,
+    tools,
+    truncation,
+    turns,
+    unparsed,
+)
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Finding, Healthy, Outcome, Unknown, Verdict
 
@@ -10,6 +23,12 @@ Detector = Callable[[RunEvidence], Iterable[Outcome]]
 
 DETECTORS: tuple[Detector, ...] = (
     context.detect,
+    groups.detect,
+    scoring.detect,
+    silence.detect,
+    components.detect,
+    conflicts.detect,
+    prompts.detect,
     truncation.detect,
     unparsed.detect,
     malformed.detect,
@@ -20,6 +39,12 @@ DETECTORS: tuple[Detector, ...] = (
 
 CODES: tuple[str, ...] = (
     context.CODE,
+    groups.CODE,
+    *scoring.CODES,
+    silence.CODE,
+    *components.CODES,
+    conflicts.CODE,
+    prompts.CODE,
     truncation.CODE,
     unparsed.CODE,
     malformed.CODE,

@@ -73,7 +73,9 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
         return (_of_ranks(rollouts, batches, found, world),)
     if found.side(REPEATED) is Side.ABOVE:
         return (_repeated(rollouts, batches, now, found),)
-    if found.side(REPEATED) is Side.BELOW:
+    # Processes that share their prompts repeat half of the groups at least.
+    none = found.hits == 0 and found.side(0.5) is Side.BELOW
+    if none or found.side(REPEATED) is Side.BELOW:
         said = f"in {percent(found.value)} of them" if found.hits else "in none of them"
         return (
             Healthy(

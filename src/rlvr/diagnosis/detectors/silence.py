@@ -178,11 +178,13 @@ def _silent(evidence: RunEvidence, found: _Answers) -> Outcome:
     others = _others_that_see(evidence, found)
     # A scorer that accepts some of them works: it may want a form, or citations, beside the answer.
     never = accepted == 0 and found.unseen.hits == found.unseen.trials
+    weights = evidence.signal.weights
+    most = 2 * weights.get(found.name, 0.0) > sum(w for w in weights.values() if w > 0)
     return _finding(
         evidence,
         found,
         ignored=marked or ignored,
-        severity=Severity.ERROR if never and marked and not others else Severity.WARNING,
+        severity=Severity.ERROR if never and marked and (most or not others) else Severity.WARNING,
         sentence=_silent_sentence(found, count, never=never, marked=bool(marked), others=others),
     )
 
