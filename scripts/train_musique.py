@@ -69,6 +69,7 @@ def train(
 
     launch = Launch.here()
     checkpoint = training.checkpoint()
+    diagnosis = training.diagnosis()
     check_start(training, model=model)
 
     from rlvr.environments.musique.verifiers import load_environment
@@ -93,6 +94,7 @@ def train(
             say(f"rlvr: {line}")
     args = training.config(machine)
 
+    from rlvr.callbacks import DiagnosisCallback
     from rlvr.trainers.enhanced_grpo_trainer import EnhancedGRPOTrainer
     from rlvr.trainers.policy import load_policy
 
@@ -103,6 +105,8 @@ def train(
         policy, env, args, tokenizer, peft_config=lora.config(), **training.recording()
     )
     check_prompts(trainer)
+    if diagnosis is not None:
+        trainer.add_callback(DiagnosisCallback(**diagnosis))
     trainer.train(resume_from_checkpoint=checkpoint)
 
 

@@ -118,6 +118,13 @@ class TrainingOptions:
         bool, Option(help="Recompute activations, to save memory.")
     ] = True
     cpu: Annotated[bool, Option("--cpu", help="Train on the CPU, even where CUDA is.")] = False
+    diagnose_every: Annotated[
+        int, Option(min=0, help="Diagnose the run every so many steps; 0: never.")
+    ] = 50
+    stop_without_signal: Annotated[
+        int,
+        Option(min=0, help="Stop after so many diagnoses in a row without any signal; 0: never."),
+    ] = 0
     save_steps: Annotated[int, Option(min=0, help="Steps between checkpoints; 0: none.")] = 100
     eval_steps: Annotated[int, Option(min=0, help="Steps between evaluations; 0: none.")] = 0
     resume: Annotated[str | None, Option(help="Checkpoint folder to go on from, or latest.")] = None
@@ -240,6 +247,21 @@ class TrainingOptions:
             "repairs": self.repairs,
             "inference": self.inference.value,
         }
+
+    def diagnosis(self) -> dict[str, Any] | None:
+        """The keywords of `rlvr.callbacks.DiagnosisCallback`; None where nothing is diagnosed.
+
+        Raises:
+            ConfigurationError: a run is to be stopped by a diagnosis that never takes place.
+        """
+        if self.diagnose_every and self.log_full_trajectories:
+            return {"every": self.diagnose_every, "stop_without_signal": self.stop_without_signal}
+        if self.stop_without_signal:
+            raise ConfigurationError(
+                "--stop-without-signal needs diagnoses of a recorded run: leave"
+                " --log-full-trajectories on and give --diagnose-every a number above 0"
+            )
+        return None
 
     def checkpoint(self) -> str | None:
         """The checkpoint to go on from; None for a new run.

@@ -120,16 +120,19 @@ class _Playing:
             text = f"{self.thought()}\n<tool_call>\n{call}\n</tool_call>"
             return self.end(text, "stop", succeeded=False)
         endless = self.draw.random() < self.habits.over_limit or self.has(Fault.TURN_LIMIT)
-        clumsy = self.draw.random() < self.habits.malformed or self.has(Fault.MALFORMED_CALLS)
+        speechless = self.has(Fault.MALFORMED_CALLS)
+        clumsy = speechless or self.draw.random() < self.habits.malformed
         down = self.has(Fault.TOOL_FAILS)
         wanted = self.wanted_calls() if not endless else self.run.max_turns
         for turn in range(min(wanted, self.run.max_turns)):
             last = endless and turn == self.run.max_turns - 1
-            self.call_turn(turn, malformed=clumsy and turn == wanted - 1, down=down, last=last)
+            malformed = speechless or (clumsy and turn == wanted - 1)
+            self.call_turn(turn, malformed=malformed, down=down, last=last)
             if last:
                 return self.ended("max_turns", succeeded=False, formatted=False)
         chance = self.habits.chance
-        return self.answer(chance * (_BLIND if down else _CLUMSY if clumsy else 1.0))
+        blind = down or speechless
+        return self.answer(chance * (_BLIND if blind else _CLUMSY if clumsy else 1.0))
 
     def wanted_calls(self) -> int:
         wanted = 2 if self.run.task is Task.TWO_HOP else 1
