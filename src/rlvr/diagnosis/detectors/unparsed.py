@@ -112,9 +112,9 @@ def _none_parsed(evidence: RunEvidence, found: Habit, hits: Mask) -> Outcome:
         severity=Severity.ERROR if proven else Severity.WARNING,
         sentence=f"Not one tool call was parsed in {total:,} rollouts, while {count:,} of them have"
         " a call in their text: no tool ever ran, and the reward is for answers without tools.",
-        remedy="Start the sampler with tool parsing: vLLM with --enable-auto-tool-choice"
-        " --tool-call-parser hermes (the parser of the model's template). `rlvr preflight` tries"
-        " it before any step is spent.",
+        remedy="Start the sampler with tool parsing and the parser of this model's template (vLLM:"
+        " --enable-auto-tool-choice --tool-call-parser hermes for Qwen 2.5 and 3), and pass the"
+        " tools in each request. `rlvr preflight` tries it before any step is spent.",
     )
 
 
