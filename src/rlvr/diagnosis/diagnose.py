@@ -3,14 +3,19 @@
 from collections.abc import Callable, Iterable
 
 from rlvr.diagnosis.detectors import (
+    advantages,
     components,
     conflicts,
     context,
+    gap,
     groups,
     malformed,
+    mask,
     prompts,
     scoring,
     silence,
+    staleness,
+    tokens,
     tools,
     truncation,
     turns,
@@ -23,6 +28,11 @@ Detector = Callable[[RunEvidence], Iterable[Outcome]]
 
 DETECTORS: tuple[Detector, ...] = (
     context.detect,
+    tokens.detect,
+    mask.detect,
+    gap.detect,
+    staleness.detect,
+    advantages.detect,
     groups.detect,
     scoring.detect,
     silence.detect,
@@ -39,6 +49,11 @@ DETECTORS: tuple[Detector, ...] = (
 
 CODES: tuple[str, ...] = (
     context.CODE,
+    tokens.CODE,
+    mask.CODE,
+    gap.CODE,
+    staleness.CODE,
+    advantages.CODE,
     groups.CODE,
     *scoring.CODES,
     silence.CODE,

@@ -13,9 +13,10 @@ from functools import cached_property
 
 import numpy as np
 
+from rlvr.diagnosis.gaps import Gaps
 from rlvr.diagnosis.normalisation import FLAT_ADVANTAGE, AdvantageCheck, check_advantages
 from rlvr.diagnosis.rollouts import Floats, Ints, Mask, Rollouts
-from rlvr.diagnosis.thresholds import FLAT_SPREAD, GAP
+from rlvr.diagnosis.thresholds import FLAT_SPREAD
 
 _FULL = 0.999
 
@@ -176,7 +177,7 @@ class Signal:
             Reason.MASK: (rollouts.numbers("trained_unsampled_tokens") > 0)
             | (rollouts.numbers("sampled_untrained_tokens") > 0),
             Reason.POLICY: self._wrong_version,
-            Reason.GAP: rollouts.numbers("gap_mean") > GAP,
+            Reason.GAP: self.gaps.over,
             Reason.COUNTED_ERROR: failed | unscored,
             Reason.ADVANTAGE: self.advantages.wrong,
             Reason.DISAGREEMENT: self.disagreeing,
@@ -233,6 +234,11 @@ class Signal:
         return check_advantages(
             self.rollouts, scale_rewards=self.scale_rewards, group_size=self.group_size
         )
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        """How far trainer and sampler disagree."""
+        return Gaps(rollouts=self.rollouts)
 
     @cached_property
     def _dropped(self) -> Mask:

@@ -186,7 +186,9 @@ def _remedy(wrong: _Wrong, *, chosen: bool) -> str:
 def _part(rollouts: Rollouts, part: str, whole: str) -> Floats:
     """One count divided by another, NaN where there is nothing to divide by."""
     above, below = rollouts.numbers(part), rollouts.numbers(whole)
-    return np.divide(above, below, out=np.full(len(rollouts), np.nan), where=below > 0)
+    ratio = np.full(len(rollouts), np.nan)
+    np.divide(above, below, out=ratio, where=below > 0)
+    return ratio
 
 
 def _loss_by_role(details: Sequence[Trajectory]) -> Counter[str]:

@@ -1,0 +1,190 @@
+"""How far trainer and sampler are apart by rounding alone: the line under sampler-trainer-gap.
+
+A sampler decodes token by token with a cache, a trainer scores the whole sequence at once; with the
+same weights and text their logprobs differ by rounding only. Both are run here, on the CPU, in the
+precisions that trainings use, with the demo's policy and with random Qwen3 models of several depths
+and widths. The output of these is sharpened until their entropy is that of a trained policy, which
+magnifies their rounding more than training would. With "lag" the sampler's weights are one update
+older: each differs by a learning rate of 1e-6, as an early step of Adam leaves it.
+
+    python benchmarks/diagnosis/gap_baseline.py
+    python benchmarks/diagnosis/gap_baseline.py --rollouts 32 --json
+"""
+
+import argparse
+import copy
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from rlvr.demo.policy import load_policy
+
+PROMPT_TOKENS = 48
+SAMPLED_TOKENS = 48
+ENTROPY = 0.7
+LEARNING_RATE = 1e-6
+VOCABULARY = 2_048
+SHAPES = ((4, 128), (12, 128), (28, 128), (12, 384))  # layers, width
+CASES = (
+    (torch.float32, torch.float32, False),
+    (torch.float32, torch.float32, True),
+    (torch.bfloat16, torch.bfloat16, False),
+    (torch.bfloat16, torch.float32, False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """Gaps of one model and pair of precisions, in nats; `rollout_max` is the worst rollout's
+    mean."""
+
+    model: str
+    sampler: str
+    trainer: str
+    lag: bool
+    entropy: float
+    mean: float
+    p99: float
+    beyond_1nat: float
+    rollout_max: float
+
+
+def models() -> Iterator[tuple[str, Any]]:
+    """The demo's policy, and random Qwen3 models of some sizes, in float32."""
+    policy, _ = load_policy()
+    yield "demo policy", policy.eval()
+    for layers, width in SHAPES:
+        config = AutoConfig.for_model(
+            "qwen3",
+            vocab_size=VOCABULARY,
+            hidden_size=width,
+            intermediate_size=3 * width,
+            num_hidden_layers=layers,
+            num_attention_heads=width // 64,
+            num_key_value_heads=width // 64,
+            head_dim=64,
+            tie_word_embeddings=False,
+        )
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+        sharpen(model)
+        yield f"random, {layers} layers of {width}", model
+
+
+@torch.no_grad()
+def sharpen(model: Any) -> None:
+    """Scale the output layer until the mean entropy is ENTROPY, by bisection."""
+    ids = torch.randint(VOCABULARY, (8, PROMPT_TOKENS))
+    logits = model(ids).logits
+    low, high = 1.0, 1e4
+    for _ in range(40):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if entropy_of(logits * middle) > ENTROPY else (low, middle)
+    model.lm_head.weight.mul_(low)
+
+
+def entropy_of(logits: torch.Tensor) -> float:
+    """Mean entropy in nats."""
+    logprobs = torch.log_softmax(logits.float(), dim=-1)
+    return float(-(logprobs.exp() * logprobs).sum(-1).mean())
+
+
+@torch.no_grad()
+def sample(model: Any, prompts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Sampled ids and their logprobs (rollouts, SAMPLED_TOKENS), and the mean entropy."""
+    past, ids, chosen, logprobs, entropies = None, prompts, [], [], []
+    for _ in range(SAMPLED_TOKENS):
+        output = model(ids, past_key_values=past, use_cache=True)
+        past, logits = output.past_key_values, output.logits[:, -1].float()
+        ids = torch.multinomial(torch.softmax(logits, dim=-1), 1)
+        chosen.append(ids)
+        logprobs.append(torch.log_softmax(logits, dim=-1).gather(1, ids))
+        entropies.append(entropy_of(logits))
+    return torch.cat(chosen, 1), torch.cat(logprobs, 1), float(np.mean(entropies))
+
+
+@torch.no_grad()
+def score(model: Any, prompts: torch.Tensor, sampled: torch.Tensor) -> torch.Tensor:
+    """Logprobs of the sampled ids by one forward over each whole sequence."""
+    logits = model(torch.cat([prompts, sampled], 1)).logits[:, PROMPT_TOKENS - 1 : -1].float()
+    return torch.log_softmax(logits, dim=-1).gather(2, sampled[..., None])[..., 0]
+
+
+@torch.no_grad()
+def one_update_older(model: Any) -> Any:
+    """The model with every weight moved by the learning rate, up or down."""
+    older = copy.deepcopy(model)
+    for parameter in older.parameters():
+        parameter.add_(LEARNING_RATE * torch.randn_like(parameter).sign())
+    return older
+
+
+def measure(rollouts: int) -> Iterator[Baseline]:
+    """Every model in every case."""
+    for name, model in models():
+        prompts = torch.randint(model.config.vocab_size, (rollouts, PROMPT_TOKENS))
+        for sampler_type, trainer_type, lag in CASES:
+            behind = one_update_older(model) if lag else copy.deepcopy(model)
+            sampled, theirs, entropy = sample(behind.to(sampler_type), prompts)
+            ours = score(copy.deepcopy(model).to(trainer_type), prompts, sampled)
+            gap = (ours - theirs).abs().numpy()
+            yield Baseline(
+                model=name,
+                sampler=str(sampler_type).removeprefix("torch."),
+                trainer=str(trainer_type).removeprefix("torch."),
+                lag=lag,
+                entropy=entropy,
+                mean=float(gap.mean()),
+                p99=float(np.quantile(gap, 0.99)),
+                beyond_1nat=float((gap > 1).mean()),
+                rollout_max=float(gap.mean(1).max()),
+            )
+
+
+def table_of(baselines: Sequence[Baseline]) -> Table:
+    """The measurements as a table."""
+    table = Table(
+        "model", "sampler", "trainer", "lag", "entropy", "mean", "p99", "> 1 nat", "worst"
+    )
+    for line in baselines:
+        table.add_row(
+            line.model,
+            line.sampler,
+            line.trainer,
+            "1 update" if line.lag else "",
+            f"{line.entropy:.2f}",
+            f"{line.mean:.2g}",
+            f"{line.p99:.2g}",
+            f"{line.beyond_1nat:.2%}",
+            f"{line.rollout_max:.2g}",
+        )
+    return table
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rollouts", type=int, default=8, help="sequences of each measurement")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    torch.manual_seed(arguments.seed)
+    baselines = list(measure(arguments.rollouts))
+    if arguments.json:
+        json.dump([asdict(line) for line in baselines], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        Console(width=100).print(table_of(baselines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Where the gap between trainer and sampler comes from, as far as turns, steps and lag tell."""
+
+import math
+from enum import StrEnum
+
+import numpy as np
+
+from rlvr.diagnosis.evidence import RunEvidence
+from rlvr.diagnosis.ledger import Reason
+from rlvr.diagnosis.rollouts import Floats, Mask
+from rlvr.diagnosis.thresholds import GAP
+
+_START_SHARE = 0.1
+_GROWN = 2.0
+
+
+class Cause(StrEnum):
+    """What a large gap looks like.
+
+    explained: the rollouts were trained in another context or on other tokens. history: turns after
+    the first. lag: rollouts of older weights. growing: small when training began. always: from the
+    first turn of the first step on.
+    """
+
+    EXPLAINED = "explained"
+    HISTORY = "history"
+    LAG = "lag"
+    GROWING = "growing"
+    ALWAYS = "always"
+
+
+def average(values: Floats, where: Mask) -> float:
+    """Mean over the rollouts chosen, NaN without a finite value."""
+    used = values[where & np.isfinite(values)]
+    return float(used.mean()) if used.size else math.nan
+
+
+def gap_at_start(evidence: RunEvidence) -> float:
+    """Mean gap of the first tenth of the steps that have one, of one step at least."""
+    gaps, step = evidence.signal.gaps, evidence.rollouts.step
+    steps = np.unique(step[gaps.known])
+    if not steps.size:
+        return math.nan
+    last = steps[max(0, round(len(steps) * _START_SHARE) - 1)]
+    return average(gaps.mean, gaps.known & (step <= last))
+
+
+def cause_of(evidence: RunEvidence, where: Mask) -> Cause:
+    """What the gap of the rollouts chosen looks like."""
+    signal, gaps = evidence.signal, evidence.signal.gaps
+    elsewhere = signal.holds[Reason.CONTEXT] | signal.holds[Reason.TOKENS]
+    found = where & gaps.over
+    if (found & elsewhere).sum() > found.sum() / 2:
+        return Cause.EXPLAINED
+    if average(gaps.first, where) <= GAP < average(gaps.later, where):
+        return Cause.HISTORY
+    if _lagging(evidence, where):
+        return Cause.LAG
+    start = gap_at_start(evidence)
+    if start <= GAP and average(gaps.mean, where) > _GROWN * start:
+        return Cause.GROWING
+    return Cause.ALWAYS
+
+
+def _lagging(evidence: RunEvidence, where: Mask) -> bool:
+    """Small wherever the weights were the newest, and not growing where they were older."""
+    rollouts, gaps = evidence.rollouts, evidence.signal.gaps
+    lag = rollouts.step - rollouts.numbers("derived_policy_version")
+    fresh, older = gaps.known & (lag == 0), gaps.known & (lag > 0)
+    if not (fresh.any() and (older & where).any()):
+        return False
+    steps = np.unique(rollouts.step[older])
+    early = older & (rollouts.step <= steps[len(steps) // 3])
+    grown = average(gaps.mean, older & where) > _GROWN * average(gaps.mean, early)
+    return average(gaps.mean, fresh) <= GAP and not grown
