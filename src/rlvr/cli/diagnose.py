@@ -60,7 +60,9 @@ def diagnose(
     if as_json:
         _print_json(judged, many=run is None)
     else:
-        for opened, verdict in judged:
+        for at, (opened, verdict) in enumerate(judged):
+            if at:
+                show("")
             _print(opened, verdict, code)
     found = [finding for _, verdict in judged for finding in verdict.findings]
     if fail_on is not None and any(_as_bad(finding.severity, fail_on) for finding in found):
@@ -85,13 +87,13 @@ def read_evidence(opened: Opened, since: int | None = None) -> "RunEvidence":
 
 
 def title_of(opened: Opened) -> str:
-    """The run in one line: its name, where it lies or which sample it is, and its id."""
+    """The run in one line: its name, and where it lies or that it is a bundled one."""
     from rlvr.views.terminal.text import joined, one_line
 
     info = opened.run.info
     named = one_line(info.name, 80) if info and info.name else ""
-    place = opened.argument if opened.bundled else shown_path(opened.run.path)
-    return joined((named, place, opened.run.id if opened.bundled else ""))
+    bundled = f"bundled run {opened.run.id}"
+    return joined((named, bundled if opened.bundled else shown_path(opened.run.path)))
 
 
 def _check_code(code: str) -> None:

@@ -55,7 +55,9 @@ def _print(read: "list[tuple[Opened, RunEvidence]]") -> None:
     from rlvr.diagnosis.fates import share_by_step
     from rlvr.views.terminal.ledger import ledger_view
 
-    for opened, evidence in read:
+    for at, (opened, evidence) in enumerate(read):
+        if at:
+            show("")
         show(
             ledger_view(
                 evidence.ledger,

@@ -67,7 +67,7 @@ def ledger_bar(ledger: Ledger, width: int = _BAR) -> Text:
 
 def _page(ledger: Ledger, run: str, title: str, sound_by_step: Points) -> Iterator[RenderableType]:
     if title:
-        yield Text(title, style="bold")
+        yield Text(f"═══ {title}", style="bold")
     if not ledger.total:
         yield Text(_NONE, style="dim")
         yield from outside(ledger)

@@ -91,9 +91,7 @@ class _Table:
 
 
 def _trained(token: TokenPlace, room: int) -> Text:
-    return (
-        Text("(not trained)", "dim") if token.id is None else _written(token.id, token.text, room)
-    )
+    return Text("(missing)", "dim") if token.id is None else _written(token.id, token.text, room)
 
 
 def _written(id: int, text: str | None, room: int) -> Text:

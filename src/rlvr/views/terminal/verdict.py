@@ -20,6 +20,8 @@ _MARKS = {
 }
 _LONG = 2_000
 _PLOT_HEIGHT = 5
+_DIGITS = {"nats": 4, "tokens": 1}
+_EXACT = 1e15
 _BRIEFS = 4
 
 
@@ -61,7 +63,7 @@ def _page(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
 
 def _outcomes(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
     if title:
-        yield Text(title, style="bold")
+        yield Text(f"═══ {title}", style="bold")
     if not verdict.rollouts:
         yield Text(headline(verdict)[0])
     for finding in verdict.findings:
@@ -89,11 +91,11 @@ def _in_short(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType
 
 def _head(verdict: Verdict, title: str) -> Iterator[RenderableType]:
     if title:
-        yield Text(title, style="bold")
+        yield Text(f"═══ {title}", style="bold")
     yield Text(_extent(verdict), style="dim")
     sentences = [one_line(sentence, _LONG) for sentence in headline(verdict)]
     mark, style = _headline_mark(verdict)
-    yield layout.facts([(Text(mark, style), Text("\n".join(sentences), style))])
+    yield layout.facts([(Text(mark, f"{style} not dim"), Text("\n".join(sentences), style))])
     yield from (layout.warning(one_line(remark, 400)) for remark in verdict.remarks)
     if verdict.rollouts:
         yield Text()
@@ -121,6 +123,7 @@ def _headline_mark(verdict: Verdict) -> tuple[str, str]:
 def _in_full(finding: Finding, run: str, place: str) -> Iterator[RenderableType]:
     yield _title(finding, place)
     yield Text(one_line(finding.sentence, _LONG), style="bold")
+    yield Text(_signal(finding), style="dim")
     if finding.numbers:
         yield Text()
         yield layout.facts((_name(n), _value(n)) for n in finding.numbers)
@@ -135,8 +138,7 @@ def _in_full(finding: Finding, run: str, place: str) -> Iterator[RenderableType]
 def _title(finding: Finding, place: str) -> Text:
     mark, style = _MARKS[finding.severity]
     shown = Text("\n── ", style="bold").append(place).append(mark, style)
-    shown.append(f"  {inert(finding.code)} ──")
-    return shown.append(f" {_signal(finding)}", "not bold dim")
+    return shown.append(f"  {inert(finding.code)} ──")
 
 
 def _signal(finding: Finding) -> str:
@@ -157,25 +159,28 @@ def _name(measured: Number) -> str:
 
 
 def _value(measured: Number) -> Text:
+    value = measured.value
     if measured.unit == "share":
-        return Text(share(measured.value))
-    said = number(measured.value, 4 if measured.unit == "nats" else 3)
+        return Text(share(value))
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        value = int(value)
     unit = "" if measured.unit in measured.name else f" {one_line(measured.unit, 30)}"
-    return Text(said + unit)
+    return Text(number(value, _DIGITS.get(measured.unit, 3)) + unit)
 
 
 def _plot(finding: Finding) -> Iterator[RenderableType]:
-    """The finding's plot, where a line can be drawn; one point says no more than the numbers."""
+    """The finding's plot; a line on it where nothing changes, nothing where it has one point."""
     plot = finding.plot
     if plot is None or all(len(points) < 2 for points in plot.series.values()):
         return
     yield Text()
+    title, x_label = one_line(plot.title, 200), one_line(plot.x_label, 40)
+    values = {y for points in plot.series.values() for _, y in points if y == y}  # noqa: PLR0124 - NaN
+    if len(values) == 1:
+        yield Text(f"{title}: {number(values.pop(), 2)} at every {x_label}", style="dim")
+        return
     yield Curves(
-        series=plot.series,
-        title=one_line(plot.title, 200),
-        x_label=one_line(plot.x_label, 40),
-        y_range=plot.y_range,
-        height=_PLOT_HEIGHT,
+        series=plot.series, title=title, x_label=x_label, y_range=plot.y_range, height=_PLOT_HEIGHT
     )
 
 
@@ -207,9 +212,9 @@ def _reasoning(finding: Finding) -> Iterator[tuple[str, Text]]:
 
 def _brief(finding: Finding, run: str) -> Iterator[RenderableType]:
     mark, style = _MARKS[finding.severity]
-    shown = Text(mark, style=style).append(f"  {inert(finding.code)}", "not dim bold")
-    yield shown.append(f"  {_signal(finding)}", "not bold dim")
+    yield Text(mark, style=style).append(f"  {inert(finding.code)}")
     yield Text(one_line(finding.sentence, _LONG))
+    yield Text(_signal(finding), style="dim")
     if finding.remedy:
         yield layout.facts([("what to do", Text(one_line(finding.remedy, _LONG)))])
     if finding.examples:
@@ -228,14 +233,19 @@ def _healthy(healthy: Sequence[Healthy]) -> Iterator[RenderableType]:
     if healthy:
         yield heading("Healthy")
         yield layout.facts(
-            (f"✓ {inert(one.code)}", Text(one_line(one.sentence, _LONG))) for one in healthy
+            (_marked("✓", "green", one.code), Text(one_line(one.sentence, _LONG)))
+            for one in healthy
         )
 
 
 def _unknown(unknown: Sequence[Unknown]) -> Iterator[RenderableType]:
     if unknown:
         yield heading("Unknown", "what the record can't judge, and what would")
-        yield layout.facts((f"? {inert(one.code)}", _because(one)) for one in unknown)
+        yield layout.facts((_marked("?", "yellow", one.code), _because(one)) for one in unknown)
+
+
+def _marked(mark: str, style: str, code: str) -> Text:
+    return Text(mark, style=f"{style} not dim").append(f" {inert(code)}", "default")
 
 
 def _because(unknown: Unknown) -> Text:
