@@ -299,9 +299,9 @@ def _finding(
         remedy="a known cause is math_verify, which bounds its time by signal.alarm: that works on"
         " the main thread alone, and MathRubric of verifiers 0.1 scores in another and returns 0.0"
         " without a word. Use EnhancedGRPOTrainer with the repair `scorer_timeouts`"
-        ' (repairs="all"), or call math_verify\'s parse and verify with their timeouts set to'
-        " None. Otherwise call the scorer with an example's text and reference and see which"
-        " branch returns 0.",
+        ' (repairs="all"), or pass parsing_timeout=None to its parse and timeout_seconds=None to'
+        " its verify and bound their time in a process of your own. Otherwise call the scorer with"
+        " an example's text and reference and see which branch returns 0.",
         since_step=int(rollouts.step[unseen].min()) if unseen.any() else None,
     )
 
