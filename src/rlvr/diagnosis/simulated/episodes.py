@@ -20,8 +20,13 @@ _TOWNS = ("Lunt", "Varro", "Mesk", "Orl", "Ridge", "Tamber", "Hollow", "Yarrow",
 _WORDS = ("first", "then", "so", "look", "since", "hence", "check", "again", "next", "perhaps")
 _TOOLS = {Task.TWO_HOP: "retrieve", Task.CODE: "python"}
 _ERRORS = {
-    Task.TWO_HOP: "LookupError: query matches nothing",
-    Task.CODE: "NameError: name 'x' is not defined",
+    Task.TWO_HOP: ("LookupError: query matches nothing",),
+    Task.CODE: (
+        "NameError: name 'x' is not defined",
+        "SyntaxError: invalid syntax",
+        "TypeError: unsupported operand type(s)",
+        "ZeroDivisionError: division by zero",
+    ),
 }
 _DOWN = "ConnectionError: the tool does not answer"
 _BLIND = 0.1  # of its chance is left to a policy whose tool says nothing
@@ -64,8 +69,9 @@ class Episode:
 
     @property
     def useful_results(self) -> int:
-        """Calls that a tool answered."""
-        return sum(result.error is None for result in self.tool_results)
+        """Calls that a tool answered with something else than an error."""
+        answers = (result.result for result in self.tool_results)
+        return sum(answer is not None and not answer.startswith("Error") for answer in answers)
 
 
 def prompt_of(run: SimulatedRun, example: int) -> Prompt:
@@ -171,7 +177,9 @@ class _Playing:
         if down:
             return _DOWN, None
         if self.draw.random() < self.habits.tool_errors:
-            return _ERRORS[self.run.task], None
+            error = self.draw.choice(_ERRORS[self.run.task])
+            # An interpreter returns what went wrong; a search tool raises.
+            return (error, None) if self.run.task is Task.TWO_HOP else (None, f"Error: {error}")
         return None, f"{self.draw.choice(_TOWNS)}: {self.draw.choice(_NAMES)} was born there."
 
     def call(self) -> tuple[str, str]:
