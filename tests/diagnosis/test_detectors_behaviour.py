@@ -306,6 +306,27 @@ def test_a_sequence_cut_before_training_is_told_from_a_turn_that_was() -> None:
     assert number(found, "cut and masked, whole run") == affected
 
 
+def test_answers_that_are_all_masked_teach_nothing_whatever_they_got() -> None:
+    def masked(rollout: Trajectory, n: int) -> Trajectory:
+        evidence = replace(rollout.evidence, truncated=True, trained_tokens=0)
+        return replace(rollout, evidence=evidence)
+
+    found = the_finding("truncation", masked)
+    assert found.severity is Severity.ERROR
+    assert found.lost == found.rollouts
+
+
+def test_a_limit_that_hardly_cuts_is_not_named_beside_the_one_that_does() -> None:
+    def mostly_turns(rollout: Trajectory, n: int) -> Trajectory:
+        if n % 30 == 1:
+            return replace(rollout, stop_reason="prompt_too_long")
+        return cut(rollout, n) if n % 2 == 0 else rollout
+
+    found = the_finding("truncation", mostly_turns)
+    assert "max_tokens" in found.sentence
+    assert "context length" not in found.sentence
+
+
 def test_a_conversation_that_outgrew_the_context_is_named_so() -> None:
     found = the_finding(
         "truncation", lambda rollout, n: wrong(replace(rollout, stop_reason="prompt_too_long"))
@@ -384,6 +405,7 @@ def test_a_run_without_tools_has_no_fault_of_tools() -> None:
     evidence = evidence_of(plain, tools=())
     assert isinstance(only(unparsed.detect(evidence)), Healthy)
     assert isinstance(only(tools.detect(evidence)), Healthy)
+    assert isinstance(only(malformed.detect(evidence)), Healthy)
 
 
 def test_one_malformed_call_of_ten_is_healthy_and_one_of_three_a_warning() -> None:
@@ -419,6 +441,22 @@ def test_a_tool_that_raises_is_named_with_its_error_and_turn() -> None:
     assert "`retrieve`" in found.sentence
     assert "ConnectionError: port # refused" in found.sentence
     assert found.examples[0].turn == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "severity"),
+    [
+        ("TimeoutError: no answer in 30 s", Severity.WARNING),
+        ("NameError: name 'x' is not defined", Severity.NOTE),
+    ],
+)
+def test_a_fifth_of_failures_is_a_warning_where_no_policy_can_cause_them(
+    error: str, severity: Severity
+) -> None:
+    def fails(rollout: Trajectory, n: int) -> Trajectory:
+        return answered_by(rollout, n, error=error)
+
+    assert the_finding("tool-fails", every(5, fails), steps=30).severity is severity
 
 
 def test_a_tool_that_returns_its_error_as_text_is_an_error_too() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Number, Severity, Unknown
+from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.rollouts import Floats, Ints, Mask, Rollouts
 from rlvr.diagnosis.statistics import Share, Side, share
 from rlvr.diagnosis.thresholds import (
@@ -183,14 +184,17 @@ def outcomes(evidence: RunEvidence) -> Floats:
 
 
 def earn_nothing(evidence: RunEvidence, hits: Mask) -> bool:
-    """Whether the large majority of the rollouts get the lowest outcome of the run."""
+    """Whether the large majority of the rollouts get the lowest outcome of the run, or are masked
+    out of the loss."""
     values = outcomes(evidence)
     finite = np.isfinite(values)
-    of_hits = values[hits & finite]
-    if not of_hits.size:
+    masked = evidence.signal.holds[Reason.EMPTY_MASK]
+    judged = hits & (finite | masked)
+    if not judged.any():
         return False
-    lowest = float(values[finite].min())
-    return bool((of_hits <= lowest + FLAT_SPREAD).mean() > LARGE_MAJORITY)
+    lowest = float(values[finite].min()) if finite.any() else 0.0
+    nothing = masked | (finite & (values <= lowest + FLAT_SPREAD))
+    return bool(nothing[judged].mean() > LARGE_MAJORITY)
 
 
 def severity(evidence: RunEvidence, standing: Standing, hits: Mask) -> Severity:
@@ -209,9 +213,11 @@ def mean_reward(evidence: RunEvidence, where: Mask) -> float | None:
 
 
 def rewards_apart(evidence: RunEvidence, hits: Mask, others: Mask, name: str) -> str:
-    """A sentence that compares their rewards; empty where one side has none."""
+    """A sentence that compares their rewards; empty where one side has none, or is too small
+    beside the other (less than a tenth) to be compared with it."""
     of_hits, of_others = mean_reward(evidence, hits), mean_reward(evidence, others)
-    if of_hits is None or of_others is None:
+    fewer, more = sorted((int(hits.sum()), int(others.sum())))
+    if of_hits is None or of_others is None or 10 * fewer < more:
         return ""
     return f" The {name} get a reward of {of_hits:.2f} on average, the others {of_others:.2f}."
 

@@ -45,10 +45,11 @@ MALFORMED_CALLS = 0.2
 """Of the calls. The demo's policy writes one of ten malformed when its training starts, and learns
 not to within some steps (`rlvr show --sample repaired`): twice that is no beginning any more."""
 
-RETURNED_FAILURES = 0.5
-"""Of a tool's results that read like errors. What an interpreter says to code that a policy wrote
-wrong is such a result too, and a policy that learns writes wrong code often; a tool that fails
-more often than it answers is worth a look whoever is at fault."""
+FAILING_CALLS = 0.5
+"""Of a tool's calls that raise or return an error. What an interpreter says to code that a policy
+wrote wrong is an error too, and a policy that learns writes wrong code often; a tool that fails
+more often than it answers is worth a look whoever is at fault. For errors that no policy can
+cause, such as a refused connection, COSTLY_HABIT is enough."""
 
 SAME_ANSWER_ARGUMENTS = 20
 """Different arguments that a tool was asked with before one answer to all of them is remarkable:

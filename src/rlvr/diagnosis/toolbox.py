@@ -26,6 +26,13 @@ _FAILURE = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
+# What no policy can cause by its arguments.
+_OUTAGE = re.compile(
+    r"""connection | timed?[ ]?out | refused | unavailable | unreachable | too[ ]many[ ]requests
+        | rate[ ]limit | (?:OS|Permission|Memory|SSL|HTTP)Error | broken[ ]pipe | no[ ]space
+        | unauthori[sz]ed | api[ ]key | quota | threads? | event[ ]loop""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _NOTHING = re.compile(
     r"\W*(?:none|null|nan|(?:no|nothing|0)\b.{0,40}|.{0,40}not found)?\W*", re.IGNORECASE
 )
@@ -36,11 +43,11 @@ class ToolUse:
     """The calls of one tool that reached it.
 
     `raised` is the share that raised, `failed` that raised or returned a text that begins like an
-    error. `top_failure` is the most frequent failure in words, and `one_failure` says that the
-    large majority of failures are it. `same` is the share of the `arguments` different arguments
-    that got the most frequent text, `same_text`. `failing` and `answered_same` have the first such
-    turn of each rollout by id. `failed_by_step` is over all rollouts looked at, the rest over the
-    recent ones.
+    error. `top_failure` is the most frequent failure in words, `one_failure` says that the large
+    majority of failures are it, and `outage` that most are of a kind that no policy can cause.
+    `same` is the share of the `arguments` different arguments that got the most frequent text,
+    `same_text`. `failing` and `answered_same` have the first such turn of each rollout by id.
+    `failed_by_step` is over all rollouts looked at, the rest over the recent ones.
     """
 
     name: str
@@ -49,6 +56,7 @@ class ToolUse:
     failed: Share
     top_failure: str
     one_failure: bool
+    outage: bool
     same: Share
     same_text: str
     arguments: int
@@ -107,6 +115,8 @@ def _use(name: str, calls: list[_Call], ever: list[_Call]) -> ToolUse:
         top_failure=_most_frequent(failures),
         one_failure=bool(failures)
         and failures.most_common(1)[0][1] > LARGE_MAJORITY * failures.total(),
+        outage=2 * sum(count for kind, count in failures.items() if _OUTAGE.search(kind))
+        > failures.total(),
         same=share(len(texts.get(same_text, ())), arguments),
         same_text=same_text,
         arguments=arguments,

@@ -32,8 +32,8 @@ from rlvr.diagnosis.rollouts import Floats, Mask, Rollouts
 from rlvr.diagnosis.statistics import Side
 from rlvr.diagnosis.thresholds import (
     COSTLY_HABIT,
+    FAILING_CALLS,
     LARGE_MAJORITY,
-    RETURNED_FAILURES,
     SAME_ANSWER_ARGUMENTS,
 )
 from rlvr.diagnosis.toolbox import ToolUse, tool_uses
@@ -66,20 +66,21 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
             ),
         )
     found = habit(rollouts, raised, executed)
-    standing = found.standing(COSTLY_HABIT)
+    standing = found.standing(FAILING_CALLS)
     uses = tool_uses(evidence.contents, since=first_recent_step(evidence))
     if len(uses) == 1:  # then all that raised is this tool
         uses = (replace(uses[0], raised=found.now),)
     findings = _faults_of_tools(evidence, found, uses)
-    raising = any(use.raised.side(COSTLY_HABIT) is Side.ABOVE for use in uses)
-    if standing in (Standing.MOST, Standing.OFTEN, Standing.HEALED) and not raising:
+    told = any(use.raised.side(COSTLY_HABIT) is Side.ABOVE for use in uses)
+    seen = standing in (Standing.MOST, Standing.OFTEN, Standing.HEALED)
+    if not told and (seen or found.now.side(COSTLY_HABIT) is Side.ABOVE):
         worst = max(uses, key=lambda use: use.raised.hits, default=None)
         fault = _overall(evidence, found, standing, worst)
         findings.append(_finding(evidence, found, worst, fault))
     if findings:
         return tuple(findings)
     if standing is Standing.UNSURE:
-        return (found.unknown(CODE, "executed calls made a tool raise", COSTLY_HABIT),)
+        return (found.unknown(CODE, "executed calls made a tool raise", FAILING_CALLS),)
     return (_sound(found, uses),)
 
 
@@ -127,7 +128,7 @@ def _none_executed(evidence: RunEvidence) -> Outcome:
 
 def _sound(found: Habit, uses: tuple[ToolUse, ...]) -> Outcome:
     sentence = f"{found.of('executed tool calls')} raise"
-    doubtful = [use for use in uses if use.failed.value > RETURNED_FAILURES]
+    doubtful = [use for use in uses if use.failed.value > FAILING_CALLS]
     if doubtful:
         use = doubtful[0]
         return Unknown(
@@ -152,14 +153,18 @@ def _judge(evidence: RunEvidence, use: ToolUse, *, only: bool, matters: bool) ->
     rollouts = evidence.rollouts
     raised, executed = _executed(rollouts)
     if use.raised.side(COSTLY_HABIT) is Side.ABOVE:
-        grave = matters and use.raised.side(LARGE_MAJORITY) is Side.ABOVE
+        severity = Severity.NOTE
+        if matters and use.raised.side(LARGE_MAJORITY) is Side.ABOVE:
+            severity = Severity.ERROR
+        elif use.outage or use.raised.side(FAILING_CALLS) is Side.ABOVE:
+            severity = Severity.WARNING
         return _Fault(
             hits=raised > 0 if only else _among(rollouts, use.failing),
             sentence=f"{percent(use.raised.value)} of the calls of `{use.name}` raise an exception:"
             f" {use.top_failure}.",
-            severity=Severity.ERROR if grave else Severity.WARNING,
+            severity=severity,
         )
-    if use.failed.side(RETURNED_FAILURES) is Side.ABOVE:
+    if use.failed.side(FAILING_CALLS) is Side.ABOVE:
         most = use.failed.side(LARGE_MAJORITY) is Side.ABOVE
         grave = matters and most and use.one_failure
         everywhere = (executed > 0) & rollouts.recent
@@ -197,7 +202,9 @@ def _overall(
         hits=(raised > 0) & evidence.rollouts.recent,
         sentence=f"{percent(found.now.value)} of the executed tool calls{found.then} raise an"
         f" exception{often}.",
-        severity=Severity.ERROR if standing is Standing.MOST else Severity.WARNING,
+        severity={Standing.MOST: Severity.ERROR, Standing.OFTEN: Severity.WARNING}.get(
+            standing, Severity.NOTE
+        ),
     )
 
 
@@ -258,5 +265,5 @@ def _finding(evidence: RunEvidence, found: Habit, use: ToolUse | None, fault: _F
         remedy="Open an example at its turn: what the tool raised is there with its traceback."
         " Mend the tool, or give its process what it lacks; let a tool raise rather than return an"
         " error as text, so that errors are counted.",
-        since_step=since_step(rollouts, raised > 0, COSTLY_HABIT),
+        since_step=since_step(rollouts, raised > executed / 2, FAILING_CALLS),
     )

@@ -123,12 +123,7 @@ def _finding(
 ) -> Finding:
     rollouts = evidence.rollouts
     span = rollouts.recent if standing is not Standing.HEALED else ~rollouts.recent
-    shown = tuple(
-        sorted(
-            (cut for cut in cuts if (cut.where & span).any()),
-            key=lambda cut: -int((cut.where & span).sum()),
-        )
-    )
+    shown = _main_cuts(cuts, span)
     masked = evidence.signal.concerned(Reason.TRUNCATED)
     return Finding(
         code=CODE,
@@ -181,6 +176,14 @@ def _finding(
     )
 
 
+def _main_cuts(cuts: tuple[_Cut, ...], span: Mask) -> tuple[_Cut, ...]:
+    """Those that cut most, and others that cut a tenth as many at least."""
+    counts = {cut.limit_name: int((cut.where & span).sum()) for cut in cuts}
+    ranked = sorted(cuts, key=lambda cut: -counts[cut.limit_name])
+    enough = max(counts.values()) / 10
+    return tuple(cut for cut in ranked if counts[cut.limit_name] >= max(enough, 1))
+
+
 def _sentence(
     evidence: RunEvidence,
     found: Habit,
@@ -195,9 +198,11 @@ def _sentence(
             f" ({limits}); now {percent(found.now.value)} are."
         )
     others = evidence.rollouts.recent & ~hits
+    masked = int((evidence.signal.holds[Reason.TRUNCATED] & hits).sum())
+    untaught = f" {masked:,} of them are masked and teach nothing." if masked else ""
     return (
         f"{percent(found.now.value)} of the rollouts{found.then} are cut before they are done:"
-        f" {limits}.{rewards_apart(evidence, hits, others, 'cut ones')}"
+        f" {limits}.{untaught}{rewards_apart(evidence, hits, others, 'cut ones')}"
         f"{_needed(evidence, shown[0], others)}"
     )
 
