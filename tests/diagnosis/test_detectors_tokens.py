@@ -1,0 +1,466 @@
+"""What the diagnosis says of what is trained: tokens, masks, logprobs, weights, advantages."""
+
+import math
+from array import array
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from trained_runs import evidence, of_version, rollouts, with_evidence
+
+from builders import odd_trajectory, run_info, trajectory
+from rlvr.diagnosis import Finding, Healthy, Reason, Severity, Unknown
+from rlvr.diagnosis.detectors import advantages, context, gap, mask, staleness, tokens
+from rlvr.record import Span, TokenDetails, TokenEvidence, TrainingSequence
+
+DETECTORS = (context, tokens, mask, gap, staleness, advantages)
+ON_TIME = run_info(config={"num_batches_ahead": 0, "mask_env_responses": True})
+
+OTHER_TOKENS = with_evidence(
+    ids_match=False,
+    mismatch_sequence=0,
+    mismatch_turn=0,
+    mismatch_token=24,
+    served_prompt_tokens=60,
+    trained_prompt_tokens=46,
+)
+LATER_TOKENS = with_evidence(
+    ids_match=False, mismatch_sequence=0, mismatch_turn=1, mismatch_token=90
+)
+HIDDEN = with_evidence(attended_share=0.4, unattended_prompt_tokens=60)
+FOREIGN_LOSS = with_evidence(trained_unsampled_tokens=40, trained_tokens=94)
+LEFT_OUT = with_evidence(sampled_untrained_tokens=18, trained_tokens=36)
+
+
+def apart(*by_turn):
+    """A change to these gaps in the three turns."""
+    return with_evidence(gap_mean=float(np.mean(by_turn)), gap_mean_by_turn=by_turn)
+
+
+def shifted(rollout):
+    """With the advantage of a rollout of the other reward."""
+    return replace(rollout, advantage=-rollout.advantage)
+
+
+FAULTS = {
+    "hidden context": (context, HIDDEN, Reason.CONTEXT),
+    "other tokens": (tokens, OTHER_TOKENS, Reason.TOKENS),
+    "later tokens": (tokens, LATER_TOKENS, Reason.TOKENS),
+    "foreign loss": (mask, FOREIGN_LOSS, Reason.MASK),
+    "left out": (mask, LEFT_OUT, Reason.MASK),
+    "gap": (gap, apart(2.8, 2.8, 2.8), Reason.GAP),
+    "gap of the history": (gap, apart(0.01, 0.9, 1.2), Reason.GAP),
+    "old weights": (staleness, of_version(lambda step: step - 3), Reason.POLICY),
+    "new weights": (staleness, of_version(lambda step: step + 1), Reason.POLICY),
+    "shuffled advantages": (advantages, shifted, Reason.ADVANTAGE),
+    "no advantages": (advantages, lambda r: replace(r, advantage=math.nan), Reason.ADVANTAGE),
+}
+
+
+def found_by(detector, of, **changes):
+    """The only outcome of a detector."""
+    changes.setdefault("info", ON_TIME)
+    (outcome,) = detector.detect(evidence(of, **changes))
+    return outcome
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_sound_run_is_healthy(detector):
+    outcome = found_by(detector, rollouts())
+    assert isinstance(outcome, Healthy)
+    assert outcome.code == detector.CODE
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_all_rollouts_is_an_error(fault):
+    detector, change, reason = FAULTS[fault]
+    of = rollouts(change)
+    outcome = found_by(detector, of)
+    assert isinstance(outcome, Finding)
+    assert outcome.code == detector.CODE
+    assert outcome.severity is Severity.ERROR
+    assert outcome.corrupted == outcome.rollouts == len(of)
+    assert evidence(of, info=ON_TIME).ledger.line(reason).concerned == len(of)
+    assert outcome.since_step == 0
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_one_rollout_of_five_is_found_with_its_share(fault):
+    detector, change, _ = FAULTS[fault]
+    of = rollouts(change, share=0.2)
+    outcome = found_by(detector, of)
+    assert isinstance(outcome, Finding)
+    assert outcome.severity is (Severity.WARNING if detector is gap else Severity.ERROR)
+    assert outcome.corrupted / outcome.rollouts == pytest.approx(0.2, abs=0.01)
+    assert "20%" in outcome.sentence
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_finding_says_all_that_a_reader_needs(fault):
+    detector, change, _ = FAULTS[fault]
+    outcome = found_by(detector, rollouts(change))
+    changed = {rollout.id for rollout in rollouts(change)}
+    assert 1 <= len(outcome.examples) <= 3
+    assert {example.id for example in outcome.examples} <= changed
+    for part in (outcome.numbers, outcome.lookalikes, outcome.refuted_by, outcome.remedy):
+        assert part
+    assert any(outcome.plot.series.values())
+    assert all(number.value is not None for number in outcome.numbers)
+
+
+@pytest.mark.parametrize("fault", [name for name, (d, *_) in FAULTS.items() if d is not gap])
+def test_one_rollout_with_a_fault_of_the_code_is_a_warning(fault):
+    detector, change, _ = FAULTS[fault]
+    of = rollouts()
+    of[50] = change(of[50])
+    outcome = found_by(detector, of)
+    assert isinstance(outcome, Finding)
+    assert outcome.severity is Severity.WARNING
+    assert [example.id for example in outcome.examples] == [of[50].id]
+    assert outcome.since_step == of[50].step
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_what_was_not_recorded_is_unknown(detector):
+    of = [
+        replace(rollout, evidence=TokenEvidence(), turns=(), advantage=None)
+        for rollout in rollouts(steps=2)
+    ]
+    outcome = found_by(detector, of)
+    assert isinstance(outcome, Unknown)
+    assert all((outcome.because, outcome.needs))
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_the_rollouts_of_other_ranks_are_not_counted(detector):
+    """Their tokens were trained elsewhere, so nobody recorded how."""
+    blank = rollouts(lambda r: replace(r, evidence=TokenEvidence()), share=0.5)
+    assert isinstance(found_by(detector, blank), Healthy)
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize(
+    "of",
+    [
+        [],
+        [trajectory(id="one")],
+        [odd_trajectory()],
+        rollouts(steps=1, groups=1),
+        rollouts(with_evidence(gap_mean=math.nan, gap_mean_by_turn=(math.nan,)), steps=1),
+        rollouts(with_evidence(gap_mean=math.inf, gap_mean_by_turn=(math.inf, math.nan, 1.0))),
+        rollouts(with_evidence(gap_mean_by_turn=None, gap_tokens_by_turn=None)),
+        rollouts(with_evidence(gap_mean_by_turn=(0.0, 1.0), gap_tokens_by_turn=(3,))),
+        rollouts(lambda r: replace(r, reward=math.nan, advantage=math.nan), steps=2),
+        rollouts(lambda r: replace(r, reward=math.inf, advantage=0.0), steps=2),
+        rollouts(with_evidence(sampled_tokens=0, trained_tokens=0, trained_unsampled_tokens=2)),
+    ],
+    ids=range(11),
+)
+@pytest.mark.parametrize("info", [None, ON_TIME, run_info(num_generations=None)])
+def test_odd_runs_get_an_answer(detector, of, info):
+    outcomes = detector.detect(evidence(of, info=info))
+    assert [type(outcome) for outcome in outcomes]
+    assert len({(outcome.code, type(outcome)) for outcome in outcomes}) == 1
+
+
+# Tokens
+
+
+def with_tokens(rollout, *sequences, expected=None):
+    """The rollout with token details: (ids, roles, loss mask, sampler and trainer logprobs)."""
+    made = []
+    for ids, spans, loss, sampler, trainer in sequences:
+        made.append(
+            TrainingSequence(
+                ids=array("i", ids),
+                loss_mask=array("b", loss),
+                spans=tuple(Span(start=a, stop=b, turn=t, role=r) for a, b, t, r in spans),
+                sampler_logprobs=sampler,
+                trainer_logprobs=trainer,
+            )
+        )
+    return replace(rollout, tokens=TokenDetails(sequences=tuple(made), expected_ids=expected))
+
+
+VOCABULARY = ("<pad>", "Find", "<tools>", "retrieve", "</tools>", "head", "er", "yes", "no", "doc")
+TRAINED = [1, 1, 7, 8, 9, 7, 8]
+EXPECTED = (1, 2, 3, 4, 1, 7, 8, 9, 5, 6, 7, 8)
+SPANS = ((0, 2, -1, "prompt"), (2, 4, 0, "assistant"), (4, 5, 0, "environment"))
+SPANS = (*SPANS, (5, 7, 1, "assistant"))
+
+
+def detailed_departure():
+    of = rollouts(
+        with_evidence(
+            ids_match=False,
+            mismatch_sequence=0,
+            mismatch_turn=0,
+            mismatch_token=1,
+            served_prompt_tokens=5,
+            trained_prompt_tokens=2,
+        )
+    )
+    loss = (0, 0, 1, 1, 0, 1, 1)
+    sequence = (TRAINED, SPANS, loss, None, None)
+    return of, (with_tokens(of[3], sequence, expected=(EXPECTED,)),)
+
+
+def test_the_place_and_the_tokens_of_a_departure_are_named():
+    of, details = detailed_departure()
+    outcome = found_by(tokens, of, details=details, vocabulary=VOCABULARY)
+    first = outcome.examples[0]
+    assert (first.id, first.token, first.sequence) == (of[3].id, 1, 0)
+    assert first.why.startswith('trained "Find" where "<tools>"')
+    assert "in the prompt, all at token 1" in outcome.sentence
+    assert 'most often "head" and "er"' in outcome.sentence
+    numbers = {number.name: number.value for number in outcome.numbers}
+    assert numbers["missing in a prompt"] == 3
+    assert numbers["missing before a later answer"] == 2
+
+
+def test_tokens_without_a_vocabulary_have_their_ids():
+    of, details = detailed_departure()
+    outcome = found_by(tokens, of, details=details)
+    assert outcome.examples[0].why.startswith("trained token 1 where token 2 was")
+
+
+def test_an_answer_whose_text_was_tokenised_anew_is_counted():
+    of, details = detailed_departure()
+    renewed = replace(details[0].tokens, expected_ids=((1, 2, 3, 4, 1, 78, 9, 5, 6, 7, 8),))
+    outcome = found_by(tokens, of, details=(replace(details[0], tokens=renewed),))
+    numbers = {number.name: number.value for number in outcome.numbers}
+    assert numbers["with an answer tokenised anew"] == 1.0
+
+
+def test_a_departure_past_the_end_of_a_sequence_is_named():
+    of, details = detailed_departure()
+    evidence_at_end = replace(details[0].evidence, mismatch_token=len(TRAINED))
+    short = replace(details[0], evidence=evidence_at_end)
+    outcome = found_by(tokens, of, details=(short,), vocabulary=VOCABULARY)
+    assert outcome.examples[0].why.startswith('trained nothing where "doc"')
+
+
+@pytest.mark.parametrize(
+    ("tools", "words"), [(({},), "schemas of the tools"), ((), "a fixed part")]
+)
+def test_a_prompt_that_is_always_shorter_lacks_something_fixed(tools, words):
+    info = replace(ON_TIME, tools=tools)
+    sentence = found_by(tokens, rollouts(OTHER_TOKENS), info=info).sentence
+    assert "always 14 tokens shorter" in sentence
+    assert words in sentence
+
+
+def test_a_prompt_of_equal_length_is_not_called_shorter():
+    sentence = found_by(tokens, rollouts(LATER_TOKENS)).sentence
+    assert "shorter" not in sentence
+    assert "at a later turn" in sentence
+
+
+def test_the_repairs_that_are_off_are_the_remedy():
+    info = replace(ON_TIME, repairs={"sampled_tokens": True, "tool_schemas": False})
+    outcome = found_by(tokens, rollouts(OTHER_TOKENS), info=info)
+    assert "repairs tool_schemas" in outcome.remedy
+
+
+def test_a_history_that_was_tokenised_anew_or_cut_is_no_departure():
+    of = rollouts(with_evidence(sequences=3), share=0.1)
+    of += rollouts(with_evidence(truncated=True), steps=1)
+    assert isinstance(found_by(tokens, of), Healthy)
+
+
+# Masks
+
+
+def test_environment_tokens_in_the_loss_by_setting_are_a_warning():
+    info = replace(ON_TIME, config={"mask_env_responses": False})
+    outcome = found_by(mask, rollouts(FOREIGN_LOSS), info=info)
+    assert outcome.severity is Severity.WARNING
+    assert "mask_env_responses is false" in outcome.sentence
+    assert "mask_env_responses=True" in outcome.remedy
+    worse = rollouts(lambda rollout: LEFT_OUT(FOREIGN_LOSS(rollout)))
+    assert found_by(mask, worse, info=info).severity is Severity.ERROR
+
+
+def test_what_a_limit_cut_and_masked_is_no_wrong_mask():
+    cut = with_evidence(truncated=True, trained_tokens=0, sampled_untrained_tokens=54)
+    assert isinstance(found_by(mask, rollouts(cut, share=0.3)), Healthy)
+
+
+def test_rollouts_without_any_loss_that_no_limit_cut_are_lost():
+    empty = with_evidence(truncated=False, trained_tokens=0, sampled_untrained_tokens=54)
+    outcome = found_by(mask, rollouts(empty))
+    assert outcome.severity is Severity.ERROR
+    assert outcome.lost == outcome.rollouts
+    assert outcome.corrupted == 0
+    assert "no loss at all" in outcome.sentence
+
+
+def test_token_details_name_the_roles_and_the_first_wrong_token():
+    of = rollouts(FOREIGN_LOSS)
+    loss = (0, 0, 1, 1, 1, 1, 1)
+    details = (with_tokens(of[5], (TRAINED, SPANS, loss, None, None)),)
+    outcome = found_by(mask, of, details=details)
+    assert "tool results" in outcome.sentence
+    assert "the prompt" not in outcome.sentence
+    assert (outcome.examples[0].id, outcome.examples[0].token) == (of[5].id, 4)
+    assert "environment" in outcome.examples[0].why
+
+
+# The gap
+
+
+def test_a_gap_that_hidden_context_explains_says_so_and_stays_an_error():
+    outcome = found_by(gap, rollouts(lambda rollout: HIDDEN(apart(2.0, 2.0, 2.0)(rollout))))
+    assert outcome.severity is Severity.ERROR
+    assert "context-not-attended" in outcome.sentence
+    assert "tokens-not-sampled" not in outcome.sentence
+
+
+def test_a_gap_from_the_second_turn_on_is_the_history():
+    outcome = found_by(gap, rollouts(apart(0.01, 0.9, 1.2)))
+    assert "the first turn agrees" in outcome.sentence
+    assert outcome.plot.x_label == "turn"
+    assert outcome.plot.series["gap"] == pytest.approx([(0, 0.01), (1, 0.9), (2, 1.2)])
+    assert outcome.examples[0].turn == 2
+
+
+def test_a_long_first_turn_does_not_hide_the_others():
+    of = rollouts(
+        with_evidence(gap_mean=0.05, gap_mean_by_turn=(0.001, 0.6), gap_tokens_by_turn=(1_100, 100))
+    )
+    assert "the first turn agrees" in found_by(gap, of).sentence
+
+
+def growing(rollout):
+    size = 0.01 + 0.1 * rollout.step
+    return apart(size, size, size)(rollout)
+
+
+def test_a_gap_that_grows_is_weights_that_do_not_arrive():
+    outcome = found_by(gap, rollouts(growing, steps=12))
+    assert outcome.severity is Severity.ERROR
+    assert "agreed when training began" in outcome.sentence
+    assert 2 <= outcome.since_step <= 4
+
+
+def test_a_gap_from_the_first_step_on_is_another_prompt_or_weights():
+    outcome = found_by(gap, rollouts(apart(0.6, 0.6, 0.6)))
+    assert "from the first recorded step" in outcome.sentence
+    assert "logprobs-mode" not in outcome.remedy
+    cooler = replace(ON_TIME, sampling={"temperature": 0.7})
+    assert "logprobs-mode" in found_by(gap, rollouts(apart(0.6, 0.6, 0.6)), info=cooler).remedy
+
+
+def lagging(growth):
+    def change(rollout):
+        if rollout.step == 0:
+            return rollout
+        size = 0.3 + growth * rollout.step
+        return of_version(lambda step: step - 1)(apart(size, size, size)(rollout))
+
+    return change
+
+
+def test_a_gap_of_older_weights_alone_is_a_warning_unless_it_grows():
+    info = replace(ON_TIME, config={"num_batches_ahead": 1})
+    steady = found_by(gap, rollouts(lagging(0.0)), info=info)
+    assert steady.severity is Severity.WARNING
+    assert "older weights" in steady.sentence
+    assert found_by(gap, rollouts(lagging(0.5)), info=info).severity is Severity.ERROR
+
+
+@pytest.mark.parametrize("size", [1e-6, 0.01, 0.07])
+def test_the_gaps_that_rounding_makes_are_healthy(size):
+    assert isinstance(found_by(gap, rollouts(apart(size, size, size))), Healthy)
+
+
+def test_a_gap_that_was_mended_is_a_note():
+    of = rollouts(lambda r: apart(2.0, 2.0, 2.0)(r) if r.step < 20 else r, steps=36)
+    outcome = found_by(gap, of)
+    assert outcome.severity is Severity.NOTE
+    assert "Earlier" in outcome.sentence
+
+
+@pytest.mark.parametrize(
+    ("groups", "severity"), [(1, Severity.WARNING), (3, Severity.WARNING), (8, Severity.ERROR)]
+)
+def test_few_groups_do_not_make_an_error(groups, severity):
+    of = rollouts(apart(2.0, 2.0, 2.0), steps=1, groups=groups)
+    assert found_by(gap, of).severity is severity
+
+
+def test_a_gap_in_one_rollout_of_few_is_unknown():
+    outcome = found_by(gap, rollouts(apart(2.0, 2.0, 2.0), share=0.1, steps=1, groups=3))
+    assert isinstance(outcome, Unknown)
+    assert "12 rollouts in 3 groups" in outcome.because
+
+
+def test_the_token_of_the_largest_gap_is_opened():
+    of = rollouts(apart(2.0, 2.0, 2.0))
+    nan = math.nan
+    sampler = array("f", [nan, nan, -0.1, -0.2, nan, -0.1, -0.1])
+    trainer = array("f", [nan, -1.0, -0.1, -0.2, -9.0, -6.1, -0.3])
+    loss = (0, 0, 1, 1, 0, 1, 1)
+    details = (with_tokens(of[7], (TRAINED, SPANS, loss, sampler, trainer)),)
+    first = found_by(gap, of, details=details).examples[0]
+    assert (first.id, first.token) == (of[7].id, 5)
+    assert first.why == "the sampler gave it -0.10 nats, the trainer -6.10"
+
+
+# Weights
+
+
+def test_lag_that_the_settings_allow_is_healthy():
+    info = replace(ON_TIME, config={"num_batches_ahead": 1})
+    of = rollouts(of_version(lambda step: max(step - 1, 0)))
+    assert "at most 1 update behind" in found_by(staleness, of, info=info).sentence
+    assert isinstance(found_by(staleness, of), Finding)
+
+
+def test_lag_is_unknown_where_the_settings_do_not_say_what_is_allowed():
+    of = rollouts(of_version(lambda step: max(step - 1, 0)))
+    outcome = found_by(staleness, of, info=None)
+    assert isinstance(outcome, Unknown)
+    assert "num_batches_ahead" in outcome.needs
+
+
+def test_weights_newer_than_the_step_are_wrong_whatever_is_allowed():
+    of = rollouts(of_version(lambda step: step + 1))
+    assert "newer" in found_by(staleness, of, info=None).sentence
+
+
+def test_a_sampler_that_never_got_new_weights_is_named():
+    outcome = found_by(staleness, rollouts(of_version(lambda step: 0)))
+    assert "never got new weights" in outcome.sentence
+    assert outcome.since_step == 1
+
+
+# Advantages
+
+
+def test_advantages_that_are_no_numbers_are_named():
+    outcome = found_by(advantages, rollouts(lambda r: replace(r, advantage=math.nan), share=0.1))
+    assert "not a number" in outcome.sentence
+
+
+def test_advantages_against_their_rewards_are_counted():
+    outcome = found_by(advantages, rollouts(shifted))
+    numbers = {number.name: number.value for number in outcome.numbers}
+    assert numbers["of the opposite sign"] == outcome.rollouts
+
+
+def test_a_normalisation_that_nobody_knows_is_unknown():
+    def against_a_global_mean(rollout):
+        return replace(rollout, advantage=rollout.reward - 0.2 + 0.01 * rollout.step)
+
+    info = replace(ON_TIME, scale_rewards=None)
+    outcome = found_by(advantages, rollouts(against_a_global_mean), info=info)
+    assert isinstance(outcome, Unknown)
+    assert "scale_rewards" in outcome.needs
+
+
+def test_groups_that_are_never_whole_are_unknown():
+    of = [rollout for rollout in rollouts() if rollout.sample]
+    outcome = found_by(advantages, of)
+    assert isinstance(outcome, Unknown)
+    assert "whole" in outcome.because
