@@ -264,6 +264,10 @@ def length_words(lengths: Floats | Sequence[float], unit: str) -> str:
 
 
 def percent(value: float) -> str:
-    """A share in percent, with a decimal where 0 % or 100 % would not be true."""
+    """A share in percent, never rounded to none or to all of them."""
+    if 0 < value < 0.0005:
+        return "under 0.1%"
+    if 0.9995 < value < 1:
+        return "over 99.9%"
     near_an_end = 0 < value < 0.01 or 0.99 < value < 1
     return f"{value:.1%}" if near_an_end else f"{value:.0%}"
