@@ -67,7 +67,17 @@ def test_every_verb_speaks_json():
     assert all("as_json" in {p.name for p in c.params} for n, c in verbs().items() if n)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["show", "--help"], ["list", "--help"], []])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["show", "--help"],
+        ["list", "--help"],
+        ["diagnose", "--help"],
+        ["ledger", "--help"],
+        [],
+    ],
+)
 def test_help_loads_no_heavy_library(arguments):
     code = (
         "import sys, atexit\n"
@@ -177,7 +187,10 @@ def test_an_error_is_one_message_on_standard_error_that_says_what_to_do(rlvr):
         (["show", "demo", "--step", "1"], "trajectories"),
         (["show", "demo", ONE], "trajectory"),
         (["show", "demo", "train-b000003-g001"], "group"),
+        (["show", "demo", ONE, "--turn", "0"], "place"),
         (["status", "demo"], "status"),
+        (["diagnose", "demo"], "verdict"),
+        (["ledger", "demo"], "ledger"),
     ],
 )
 def test_json_is_one_versioned_document_and_nothing_else(rlvr, arguments, kind):
@@ -333,8 +346,11 @@ def test_a_model_can_not_steer_the_terminal(tmp_path):
     assert "\x1b" not in out
 
 
+VERBS = ([], ["list"], ["show"], ["status"], ["diagnose"], ["ledger"])
+
+
 def test_the_help_of_every_verb_stays_as_it_is(rlvr, snapshot):
-    shown = [rlvr(*verb, "--help")[1] for verb in ([], ["list"], ["show"], ["status"])]
+    shown = [rlvr(*verb, "--help")[1] for verb in VERBS]
     assert "\n".join(shown) == snapshot
 
 

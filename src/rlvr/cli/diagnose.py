@@ -76,12 +76,12 @@ def named_runs(run: str | None, *, sample: bool) -> list[Opened]:
     return [open_sample(run) if sample else open_named(run)]
 
 
-def read_evidence(opened: Opened, since: int | None = None) -> "RunEvidence":
-    """What a diagnosis reads of the run; says so where there is much of it."""
+def read_evidence(opened: Opened, since: int | None = None, *, many: int = MANY) -> "RunEvidence":
+    """What a diagnosis reads of the run; says so where it has more than `many` rollouts."""
     from rlvr.diagnosis import load_evidence
 
     recorded = opened.run.status().recorded
-    if recorded > MANY:
+    if recorded > many:
         say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
     return load_evidence(opened.run, since=since)
 

@@ -21,7 +21,8 @@ def _state(verdict: Verdict) -> str:
     reached = _reached(ledger)
     if verdict.worst is Severity.ERROR:
         few = sound + unverified < _FEW * ledger.total
-        return f"{'Only ' if few else ''}{reached}, and the run has {_count(verdict, 'error')}."
+        errors = _count(verdict, "error")
+        return f"{'Only ' if few else ''}{reached}{_rest(ledger)}; the run has {errors}."
     warnings = _count(verdict, "warning")
     found = f"No error found, but {warnings}" if warnings else "No defect found"
     return f"{found}: {reached}{_rest(ledger)}."
