@@ -85,14 +85,14 @@ def test_a_fault_in_all_rollouts_is_an_error(fault):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_in_one_rollout_of_five_is_found_with_its_share(fault):
+def test_a_fault_in_one_rollout_of_four_is_found_with_its_share(fault):
     detector, change, _ = FAULTS[fault]
-    of = rollouts(change, share=0.2)
+    of = rollouts(change, share=0.25)
     outcome = found_by(detector, of)
     assert isinstance(outcome, Finding)
     assert outcome.severity is (Severity.WARNING if detector is gap else Severity.ERROR)
-    assert outcome.corrupted / outcome.rollouts == pytest.approx(0.2, abs=0.01)
-    assert "20%" in outcome.sentence
+    assert outcome.corrupted / outcome.rollouts == 0.25
+    assert "25%" in outcome.sentence
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -118,6 +118,15 @@ def test_one_rollout_with_a_fault_of_the_code_is_a_warning(fault):
     assert outcome.severity is Severity.WARNING
     assert [example.id for example in outcome.examples] == [of[50].id]
     assert outcome.since_step == of[50].step
+
+
+@pytest.mark.parametrize("fault", [name for name, (d, *_) in FAULTS.items() if d is not gap])
+def test_a_defect_that_was_mended_is_a_warning_that_says_when(fault):
+    detector, change, _ = FAULTS[fault]
+    of = rollouts(lambda rollout: change(rollout) if rollout.step < 9 else rollout, steps=24)
+    outcome = found_by(detector, of)
+    assert outcome.severity is Severity.WARNING
+    assert "over since step 9" in outcome.sentence
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
@@ -161,6 +170,31 @@ def test_odd_runs_get_an_answer(detector, of, info):
     outcomes = detector.detect(evidence(of, info=info))
     assert [type(outcome) for outcome in outcomes]
     assert len({(outcome.code, type(outcome)) for outcome in outcomes}) == 1
+
+
+# Context
+
+
+def test_whose_tokens_are_hidden_is_said():
+    results = with_evidence(attended_share=0.7, unattended_environment_tokens=54)
+    sentence = found_by(context, rollouts(results)).sentence
+    assert "could not see tool results" in sentence
+    assert "the prompt" not in sentence
+
+
+def test_the_first_hidden_token_is_opened():
+    of = rollouts(HIDDEN)
+    loss = (0, 0, 1, 1, 0, 1, 1)
+    hidden = with_tokens(of[9], (TRAINED, SPANS, loss, None, None))
+    sequence = replace(hidden.tokens.sequences[0], attended=(1, 1, 1, 1, 0, 1, 1))
+    details = (replace(hidden, tokens=TokenDetails(sequences=(sequence,))),)
+    first = found_by(context, of, details=details).examples[0]
+    assert (first.id, first.token) == (of[9].id, 4)
+
+
+def test_shares_that_are_no_numbers_judge_nothing():
+    of = rollouts(with_evidence(attended_share=math.nan))
+    assert isinstance(found_by(context, of), Unknown)
 
 
 # Tokens
@@ -320,7 +354,7 @@ def test_a_gap_from_the_second_turn_on_is_the_history():
     outcome = found_by(gap, rollouts(apart(0.01, 0.9, 1.2)))
     assert "the first turn agrees" in outcome.sentence
     assert outcome.plot.x_label == "turn"
-    assert outcome.plot.series["gap"] == pytest.approx([(0, 0.01), (1, 0.9), (2, 1.2)])
+    assert dict(outcome.plot.series["gap"]) == pytest.approx({0: 0.01, 1: 0.9, 2: 1.2})
     assert outcome.examples[0].turn == 2
 
 
@@ -363,10 +397,10 @@ def lagging(growth):
 
 def test_a_gap_of_older_weights_alone_is_a_warning_unless_it_grows():
     info = replace(ON_TIME, config={"num_batches_ahead": 1})
-    steady = found_by(gap, rollouts(lagging(0.0)), info=info)
+    steady = found_by(gap, rollouts(lagging(0.0), steps=12), info=info)
     assert steady.severity is Severity.WARNING
     assert "older weights" in steady.sentence
-    assert found_by(gap, rollouts(lagging(0.5)), info=info).severity is Severity.ERROR
+    assert found_by(gap, rollouts(lagging(0.5), steps=12), info=info).severity is Severity.ERROR
 
 
 @pytest.mark.parametrize("size", [1e-6, 0.01, 0.07])

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -12,12 +13,10 @@ from rlvr.diagnosis.finding import (
     Number,
     Outcome,
     Plot,
-    Severity,
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.normalisation import Normalisation
-from rlvr.diagnosis.thresholds import UNAFFECTED
 
 CODE = "wrong-advantage"
 
@@ -99,8 +98,9 @@ def _finding(evidence: RunEvidence) -> Finding:
     off = np.abs(recorded - check.expected)
     return Finding(
         code=CODE,
-        severity=Severity.ERROR if share > UNAFFECTED else Severity.WARNING,
-        sentence=_sentence(int(wrong.sum()), int(not_finite.sum()), int(opposite.sum()), share),
+        severity=severity_of_defect(rollouts, wrong, share),
+        sentence=_sentence(int(wrong.sum()), int(not_finite.sum()), int(opposite.sum()), share)
+        + end_of_defect(rollouts, wrong),
         rollouts=len(rollouts),
         corrupted=int(evidence.signal.concerned(Reason.ADVANTAGE).sum()),
         numbers=(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
+from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
 from rlvr.diagnosis.finding import (
@@ -12,11 +14,9 @@ from rlvr.diagnosis.finding import (
     Number,
     Outcome,
     Plot,
-    Severity,
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.thresholds import UNAFFECTED
 
 CODE = "context-not-attended"
 
@@ -24,8 +24,9 @@ CODE = "context-not-attended"
 def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     """Rollouts of which some non-padding token is masked out of attention."""
     rollouts, signal = evidence.rollouts, evidence.signal
-    known = rollouts.known("attended_share")
-    if not known.any():
+    unseen = 1 - rollouts.numbers("attended_share")
+    judged = int((~np.isnan(unseen)).sum())
+    if not judged:
         return (
             Unknown(
                 code=CODE,
@@ -40,11 +41,11 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
         return (
             Healthy(
                 code=CODE,
-                sentence=f"attention saw every token of all {int(known.sum()):,} rollouts",
+                sentence="attention saw every token of all"
+                f" {counted(judged, 'rollout')} that recorded it",
             ),
         )
-    unseen = 1 - rollouts.numbers("attended_share")
-    share = affected / int(known.sum())
+    share = affected / judged
     hidden = {
         who: float(np.nansum(rollouts.numbers(f"unattended_{who}_tokens")))
         for who in ("prompt", "environment", "sampled")
@@ -52,8 +53,8 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     return (
         Finding(
             code=CODE,
-            severity=Severity.ERROR if share > UNAFFECTED else Severity.WARNING,
-            sentence=_sentence(share, hidden),
+            severity=severity_of_defect(rollouts, blind, share),
+            sentence=_sentence(share, hidden) + end_of_defect(rollouts, blind),
             rollouts=len(rollouts),
             corrupted=int(corrupted.sum()),
             numbers=(
@@ -105,7 +106,7 @@ def _sentence(share: float, hidden: dict[str, float]) -> str:
     names = {"prompt": "the prompt", "environment": "tool results", "sampled": "sampled tokens"}
     seen_by = [names[who] for who, count in hidden.items() if count] or ["part of the context"]
     return (
-        f"In {share:.0%} of the rollouts the trainer could not see {' and '.join(seen_by)}:"
+        f"In {percent(share)} of the rollouts the trainer could not see {listed(seen_by)}:"
         " it raised or lowered the probability of answers to questions that it was not shown."
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -22,7 +23,6 @@ from rlvr.diagnosis.finding import (
 )
 from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.rollouts import Floats, Mask, Rollouts
-from rlvr.diagnosis.thresholds import UNAFFECTED
 from rlvr.record import Trajectory
 
 CODE = "mask-on-wrong-roles"
@@ -99,11 +99,12 @@ def _finding(evidence: RunEvidence, wrong: _Wrong, share: float) -> Finding:
     rollouts, signal = evidence.rollouts, evidence.signal
     chosen = evidence.setting("mask_env_responses") is False
     only_by_setting = chosen and not (wrong.left_out | wrong.nothing).any()
-    severe = share > UNAFFECTED and not only_by_setting
+    severity = severity_of_defect(rollouts, wrong.any, share)
     return Finding(
         code=CODE,
-        severity=Severity.ERROR if severe else Severity.WARNING,
-        sentence=_sentence(evidence, wrong, share, chosen=chosen),
+        severity=Severity.WARNING if only_by_setting else severity,
+        sentence=_sentence(evidence, wrong, share, chosen=chosen)
+        + end_of_defect(rollouts, wrong.any),
         rollouts=len(rollouts),
         lost=int((wrong.nothing & ~signal.gives_gradient).sum()),
         corrupted=int(signal.concerned(Reason.MASK).sum()),

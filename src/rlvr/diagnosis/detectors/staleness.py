@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
 from rlvr.diagnosis.detectors.wording import counted, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -12,12 +13,10 @@ from rlvr.diagnosis.finding import (
     Number,
     Outcome,
     Plot,
-    Severity,
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.rollouts import Floats, Mask
-from rlvr.diagnosis.thresholds import UNAFFECTED
 
 CODE = "wrong-policy-version"
 
@@ -85,8 +84,9 @@ def _finding(evidence: RunEvidence, wrong: Mask, lag: Floats, share: float) -> F
     frozen = len(rollouts.steps) > 1 and np.unique(version[~np.isnan(version)]).size == 1
     return Finding(
         code=CODE,
-        severity=Severity.ERROR if share > UNAFFECTED else Severity.WARNING,
-        sentence=_sentence(evidence, lag[wrong], share, frozen=frozen),
+        severity=severity_of_defect(rollouts, wrong, share),
+        sentence=_sentence(evidence, lag[wrong], share, frozen=frozen)
+        + end_of_defect(rollouts, wrong),
         rollouts=len(rollouts),
         corrupted=int(evidence.signal.concerned(Reason.POLICY).sum()),
         numbers=(

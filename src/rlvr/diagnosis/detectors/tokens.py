@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
 from rlvr.diagnosis.detectors.departures import (
     Departure,
     departures,
@@ -22,12 +23,10 @@ from rlvr.diagnosis.finding import (
     Number,
     Outcome,
     Plot,
-    Severity,
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.rollouts import Mask, Rollouts
-from rlvr.diagnosis.thresholds import UNAFFECTED
 
 CODE = "tokens-not-sampled"
 
@@ -80,7 +79,7 @@ def _finding(evidence: RunEvidence, other: Mask, share: float) -> Finding:
     shorter = _shorter_prompt(rollouts, other)
     return Finding(
         code=CODE,
-        severity=Severity.ERROR if share > UNAFFECTED else Severity.WARNING,
+        severity=severity_of_defect(rollouts, other, share),
         sentence=" ".join(
             part
             for part in (
@@ -90,7 +89,8 @@ def _finding(evidence: RunEvidence, other: Mask, share: float) -> Finding:
                 _between_part(found, evidence.vocabulary),
             )
             if part
-        ),
+        )
+        + end_of_defect(rollouts, other),
         rollouts=len(rollouts),
         corrupted=int(evidence.signal.concerned(Reason.TOKENS).sum()),
         numbers=_numbers(rollouts, other, share, shorter, found),
