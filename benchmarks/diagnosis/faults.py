@@ -9,39 +9,11 @@ several seeds, and says at which place among the findings the fault's own code s
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from rlvr.diagnosis import Verdict, diagnose
-from rlvr.diagnosis.simulated import Fault, faulty_run, simulated_evidence
-
-CODES: Mapping[Fault, tuple[str, ...]] = {
-    Fault.CONSTANT_REWARD: ("zero-variance-groups", "component-constant"),
-    Fault.SCORER_SILENT: ("scorer-silent",),
-    Fault.SCORER_ERRORS: ("scorer-errors",),
-    Fault.SCORER_DISAGREES: ("scorer-disagrees",),
-    Fault.COMPONENT_CONSTANT: ("component-constant",),
-    Fault.COMPONENT_SATURATED: ("component-saturated",),
-    Fault.COMPONENTS_CONFLICT: ("components-conflict",),
-    Fault.HIDDEN_CONTEXT: ("context-not-attended",),
-    Fault.WRONG_TOKENS: ("tokens-not-sampled",),
-    Fault.MASK_COVERS_TOOLS: ("mask-on-wrong-roles",),
-    Fault.MASK_MISSES_ANSWERS: ("mask-on-wrong-roles",),
-    Fault.FROZEN_SAMPLER: ("sampler-trainer-gap",),
-    Fault.LATER_TURNS_DIFFER: ("sampler-trainer-gap",),
-    Fault.STALE_POLICY: ("wrong-policy-version",),
-    Fault.SHUFFLED_ADVANTAGES: ("wrong-advantage",),
-    Fault.DUPLICATE_PROMPTS: ("duplicate-prompts",),
-    Fault.TOO_HARD: ("zero-variance-groups",),
-    Fault.TOO_EASY: ("zero-variance-groups",),
-    Fault.UNPARSED_CALLS: ("calls-unparsed",),
-    Fault.MALFORMED_CALLS: ("calls-malformed",),
-    Fault.TOOL_FAILS: ("tool-fails",),
-    Fault.TURN_LIMIT: ("turn-limit",),
-    Fault.CUT_ANSWERS: ("truncation",),
-    Fault.TRUNCATED_ROWS: ("truncation",),
-}
-"""The codes that name each fault."""
+from rlvr.diagnosis.simulated import FAULT_CODES, Fault, faulty_run, simulated_evidence
 
 STRENGTHS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -94,7 +66,9 @@ def look(fault: Fault, strength: float, seeds: Iterable[int]) -> Seen:
 def place_of(fault: Fault, verdict: Verdict) -> int | None:
     """The place of the first finding that names the fault, from 1; None without one."""
     codes = [finding.code for finding in verdict.findings]
-    return min((codes.index(code) + 1 for code in CODES[fault] if code in codes), default=None)
+    return min(
+        (codes.index(code) + 1 for code in FAULT_CODES[fault] if code in codes), default=None
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -17,9 +17,16 @@ put into it can't be found in it.
 
 from rlvr.diagnosis.simulated.evidence import simulated_evidence, simulated_trajectories
 from rlvr.diagnosis.simulated.healthy import faulty_run, healthy_run
-from rlvr.diagnosis.simulated.settings import Fault, SimulatedFault, SimulatedRun, Task
+from rlvr.diagnosis.simulated.settings import (
+    FAULT_CODES,
+    Fault,
+    SimulatedFault,
+    SimulatedRun,
+    Task,
+)
 
 __all__ = [
+    "FAULT_CODES",
     "Fault",
     "SimulatedFault",
     "SimulatedRun",

@@ -49,6 +49,34 @@ class Fault(StrEnum):
     TRUNCATED_ROWS = "truncated_rows"
 
 
+FAULT_CODES: Mapping[Fault, tuple[str, ...]] = {
+    Fault.CONSTANT_REWARD: ("zero-variance-groups", "component-constant"),
+    Fault.SCORER_SILENT: ("scorer-silent",),
+    Fault.SCORER_ERRORS: ("scorer-errors",),
+    Fault.SCORER_DISAGREES: ("scorer-disagrees",),
+    Fault.COMPONENT_CONSTANT: ("component-constant",),
+    Fault.COMPONENT_SATURATED: ("component-saturated",),
+    Fault.COMPONENTS_CONFLICT: ("components-conflict",),
+    Fault.HIDDEN_CONTEXT: ("context-not-attended",),
+    Fault.WRONG_TOKENS: ("tokens-not-sampled",),
+    Fault.MASK_COVERS_TOOLS: ("mask-on-wrong-roles",),
+    Fault.MASK_MISSES_ANSWERS: ("mask-on-wrong-roles",),
+    Fault.FROZEN_SAMPLER: ("sampler-trainer-gap",),
+    Fault.LATER_TURNS_DIFFER: ("sampler-trainer-gap",),
+    Fault.STALE_POLICY: ("wrong-policy-version",),
+    Fault.SHUFFLED_ADVANTAGES: ("wrong-advantage",),
+    Fault.DUPLICATE_PROMPTS: ("duplicate-prompts",),
+    Fault.TOO_HARD: ("zero-variance-groups",),
+    Fault.TOO_EASY: ("zero-variance-groups",),
+    Fault.UNPARSED_CALLS: ("calls-unparsed",),
+    Fault.MALFORMED_CALLS: ("calls-malformed",),
+    Fault.TOOL_FAILS: ("tool-fails",),
+    Fault.TURN_LIMIT: ("turn-limit",),
+    Fault.CUT_ANSWERS: ("truncation",),
+    Fault.TRUNCATED_ROWS: ("truncation",),
+}
+"""The codes of the findings that name each fault."""
+
 KEEPS_LEARNING = frozenset(
     {Fault.COMPONENT_CONSTANT, Fault.COMPONENT_SATURATED, Fault.DUPLICATE_PROMPTS}
 )
@@ -83,7 +111,7 @@ class SimulatedRun:
     steps: int = 40
     prompts: int = 8
     generations: int = 8
-    examples: int = 100_000
+    examples: int = 10_000
     success: tuple[float, float] = (0.2, 0.8)
     difficulty: float = 1.5
     haste: float = 1.0

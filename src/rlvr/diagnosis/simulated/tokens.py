@@ -129,7 +129,7 @@ def _compared(
         evidence,
         gap_mean=mean,
         gap_p99=mean * 7,
-        gap_beyond_1nat=sum(draw.random() < far for _ in range(asked)) / asked,
+        gap_beyond_1nat=sum(draw.random() < far for _ in range(asked)) / asked if far else 0.0,
         gap_mean_by_turn=tuple(gaps),
         gap_tokens_by_turn=tuple(tokens.sampled),
     )
