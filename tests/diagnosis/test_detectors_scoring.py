@@ -118,10 +118,17 @@ def test_right_answers_that_all_get_nothing_are_an_error():
     assert (found.lost, found.corrupted) == (214, 0)
     assert "signal.alarm" in found.remedy
     assert found.examples
+    assert found.examples[0].turn == 0
+    assert found.since_step == 0
 
 
 @pytest.mark.parametrize(
-    "answer", [rf"Thus \boxed{{{REFERENCE}}}", f"<answer>{REFERENCE}</answer>"]
+    "answer",
+    [
+        rf"Thus \boxed{{{REFERENCE}}}",
+        f"<answer>{REFERENCE}</answer>",
+        rf"<answer>\boxed{{{REFERENCE}}}</answer>",
+    ],
 )
 def test_a_box_counts_as_much_as_a_tag(answer):
     assert silent(lambda _: {"correct": 0.0}, says=lambda _: answer).severity is Severity.ERROR
@@ -216,6 +223,21 @@ def test_a_sound_scorer_is_healthy():
 def test_a_scorer_of_negative_numbers_is_judged_by_its_lowest():
     assert isinstance(silent(lambda p: {"correct": 1.0 if is_right(p) else -1.0}), Healthy)
     assert silent(lambda _: {"correct": -1.0}).severity is Severity.ERROR
+
+
+def test_a_scorer_that_gives_everyone_the_same_little_is_silent_too():
+    assert silent(lambda _: {"correct": 0.1}).severity is Severity.ERROR
+
+
+def test_a_scorer_that_gives_everyone_everything_is_not_silent():
+    assert isinstance(silent(lambda _: {"correct": 1.0}), Healthy)
+
+
+def test_a_stray_at_the_start_does_not_date_a_silence():
+    def values(place):
+        return {"correct": float(is_right(place) and place.n > 0 and place.step < 20)}
+
+    assert silent(values, groups=320).since_step == 20
 
 
 def test_few_right_answers_are_unknown():

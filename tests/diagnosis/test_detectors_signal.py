@@ -272,6 +272,8 @@ def test_a_conflict_in_few_groups_is_unknown():
 
 def test_a_reward_of_one_component_has_no_conflict():
     assert isinstance(conflict(alternating, {"correct": 1.0}), Healthy)
+    both = conflict(lambda p: {"calls": 0.0} | alternating(p), {"correct": 1.0, "calls": 0.0})
+    assert isinstance(both, Healthy)
 
 
 def test_components_that_do_not_vary_are_unknown():

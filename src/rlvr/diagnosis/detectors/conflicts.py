@@ -50,8 +50,9 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     deviations = _deviations(evidence)
     known = evidence.rollouts.component_names
     weighted = [name for name in known if evidence.signal.weights.get(name, 0.0)]
-    if len(weighted) == len(known) == 1:
-        return (Healthy(code=CODE, sentence=f"the reward has one component, {known[0]}"),)
+    if len(weighted) == 1:
+        sentence = f"the reward has one weighted component, {weighted[0]}"
+        return (Healthy(code=CODE, sentence=sentence),)
     if len(deviations) < 2:
         return (
             Unknown(

@@ -1,10 +1,14 @@
 """Does the scorer see the right answers that are there?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
+from rlvr.diagnosis.detectors.stated import (
+    ExactAnswer,
+    StatingRollouts,
+    judging_components,
+    others_that_see,
+    stating_rollouts,
+)
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -19,66 +23,30 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
-from rlvr.diagnosis.rollouts import Floats, Mask
-from rlvr.diagnosis.statistics import Share, Side, share
-from rlvr.diagnosis.thresholds import CONTRADICTED, FLAT_SPREAD, SILENT
-from rlvr.record import Trajectory
-from rlvr.utils.answers import final_answer
-from rlvr.utils.tags import boxed, tag_bodies
+from rlvr.diagnosis.statistics import Side, onset, share
+from rlvr.diagnosis.thresholds import CONTRADICTED, SILENT
 
 CODE = "scorer-silent"
 
-_GROUPS = 10  # so many groups that all get nothing prove it (10 / (10 + Z^2) = 0.60 > SILENT)
 _NEEDS = "the components of some rollouts computed again, on the main thread and in a worker thread"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scored:
-    """A rollout with contents whose last answer is the reference, character for character.
-
-    `marked`: it stands in an answer tag or a box. `empty`: the component gave it nothing;
-    `full`: everything.
-    """
-
-    id: str
-    example: str
-    marked: bool
-    empty: bool
-    full: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Answers:
-    """A component beside the rollouts that state the reference answer.
-
-    `empty` marks the rollouts to which it gives nothing, `stating` those that state the
-    reference and that it scored; both of shape (rollouts,).
-    """
-
-    name: str
-    values: Floats
-    empty: Mask
-    stating: Mask
-    unseen: Share
-    exact: tuple[_Scored, ...]
 
 
 def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     """The component that judges answers, asked about rollouts that state the reference."""
     rollouts = evidence.rollouts
-    names = _candidates(evidence)
+    names = judging_components(evidence)
     if not names:
         because = "no reward component with a weight was recorded"
         return (Unknown(code=CODE, because=because, needs="components and their weights"),)
     if not rollouts.known("derived_reference_in_answer").any():
         because = "no rollout has a reference answer to compare with"
         return (Unknown(code=CODE, because=because, needs="reference answers in the dataset"),)
-    answers = [_answers(evidence, name) for name in names]
+    answers = [stating_rollouts(evidence, name) for name in names]
     suspects = [
         found
         for found in answers
         if found.unseen.side(SILENT) is Side.ABOVE
-        and not (len(answers) > 1 and _others_that_see(evidence, found))
+        and not (len(answers) > 1 and others_that_see(evidence, found))
     ]
     if suspects:
         return (_silent(evidence, suspects[0]),)
@@ -86,82 +54,7 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     return (_seeing(evidence, judging),)
 
 
-def _candidates(evidence: RunEvidence) -> tuple[str, ...]:
-    """The components of the largest weight, or the only one whatever its weight."""
-    known = evidence.rollouts.component_names
-    weights = {n: w for n, w in evidence.signal.weights.items() if n in known and w > 0}
-    if not weights:
-        return known if len(known) == 1 and not evidence.signal.weights else ()
-    return tuple(name for name, weight in weights.items() if weight == max(weights.values()))
-
-
-def _answers(evidence: RunEvidence, name: str) -> _Answers:
-    rollouts = evidence.rollouts
-    values = rollouts.component(name)
-    finite = np.isfinite(values)
-    low = min(float(values[finite].min(initial=0.0)), 0.0)
-    high = float(values[finite].max(initial=0.0))
-    empty = finite & (values <= low + FLAT_SPREAD)
-    stating = rollouts.is_true("derived_reference_in_answer") & finite
-    recent = stating & rollouts.recent
-    asked = recent if rollouts.clusters(recent) >= _GROUPS else stating
-    since = int(rollouts.step[asked].min()) if asked.any() else 0
-    return _Answers(
-        name=name,
-        values=values,
-        empty=empty,
-        stating=stating,
-        unseen=share(
-            int((empty & asked).sum()), int(asked.sum()), clusters=rollouts.clusters(asked)
-        ),
-        exact=tuple(
-            scored
-            for trajectory in evidence.contents
-            if trajectory.step >= since
-            and (scored := _exact(trajectory, name, low, high)) is not None
-        ),
-    )
-
-
-def _exact(trajectory: Trajectory, name: str, low: float, high: float) -> _Scored | None:
-    component = trajectory.component(name)
-    reference = (trajectory.answer or "").strip()
-    texts = [message.text for message in trajectory.completion if message.role == "assistant"]
-    if not texts or not reference or component is None or component.value is None:
-        return None
-    if final_answer(texts[-1]) != reference or not np.isfinite(component.value):
-        return None
-    return _Scored(
-        id=trajectory.id or "",
-        example=trajectory.example_id or trajectory.group_id,
-        marked=bool(tag_bodies(texts[-1], "answer")) or boxed(texts[-1]) is not None,
-        empty=component.value <= low + FLAT_SPREAD,
-        full=component.value >= high - FLAT_SPREAD and high > low,
-    )
-
-
-def _others_that_see(evidence: RunEvidence, found: _Answers) -> tuple[str, ...]:
-    """Components that give their best to most rollouts stating the reference, and to few others."""
-    rollouts = evidence.rollouts
-    silent_on = ~rollouts.is_true("derived_reference_in_answer") & np.isfinite(found.values)
-    seeing = []
-    for name in rollouts.component_names:
-        if name == found.name or evidence.signal.weights.get(name, 0.0) <= 0:
-            continue
-        values = rollouts.component(name)
-        best = values >= np.max(values, where=np.isfinite(values), initial=0.0) - FLAT_SPREAD
-        sides = [
-            share(
-                int((best & where).sum()), int(where.sum()), clusters=rollouts.clusters(where)
-            ).side(0.5)
-            for where in (found.stating & np.isfinite(values), silent_on & np.isfinite(values))
-        ]
-        if sides == [Side.ABOVE, Side.BELOW]:
-            seeing.append(name)
-    return tuple(seeing)
-
-
-def _silent(evidence: RunEvidence, found: _Answers) -> Outcome:
+def _silent(evidence: RunEvidence, found: StatingRollouts) -> Outcome:
     """Most rollouts that state the reference get nothing: is that the scorer's fault?"""
     ignored = [scored for scored in found.exact if scored.empty]
     accepted = len(found.exact) - len(ignored)
@@ -175,7 +68,7 @@ def _silent(evidence: RunEvidence, found: _Answers) -> Outcome:
             needs=_NEEDS,
         )
     marked = [scored for scored in ignored if scored.marked]
-    others = _others_that_see(evidence, found)
+    others = others_that_see(evidence, found)
     # A scorer that accepts some of them works: it may want a form, or citations, beside the answer.
     never = accepted == 0 and found.unseen.hits == found.unseen.trials
     weights = evidence.signal.weights
@@ -190,7 +83,7 @@ def _silent(evidence: RunEvidence, found: _Answers) -> Outcome:
 
 
 def _silent_sentence(
-    found: _Answers, count: int, *, never: bool, marked: bool, others: Sequence[str]
+    found: StatingRollouts, count: int, *, never: bool, marked: bool, others: Sequence[str]
 ) -> str:
     sentence = (
         f"{count:,} of the {int(found.stating.sum()):,} rollouts that end with the reference answer"
@@ -208,7 +101,7 @@ def _silent_sentence(
     return f"{sentence}: right answers are punished, and nothing can be learnt from the reward."
 
 
-def _seeing(evidence: RunEvidence, found: _Answers) -> Outcome:
+def _seeing(evidence: RunEvidence, found: StatingRollouts) -> Outcome:
     """Not most of them are ignored: are some, where the same answer was accepted?"""
     solved = {scored.example for scored in found.exact if scored.full}
     comparable = [scored for scored in found.exact if scored.example in solved]
@@ -242,9 +135,9 @@ def _seeing(evidence: RunEvidence, found: _Answers) -> Outcome:
 
 def _finding(
     evidence: RunEvidence,
-    found: _Answers,
+    found: StatingRollouts,
     *,
-    ignored: Sequence[_Scored],
+    ignored: Sequence[ExactAnswer],
     severity: Severity,
     sentence: str,
 ) -> Finding:
@@ -290,7 +183,9 @@ def _finding(
             rollouts,
             unseen,
             why="it ends with the reference answer and gets nothing",
-            locate={scored.id: Example(id=scored.id, why="") for scored in ignored},
+            locate={
+                scored.id: Example(id=scored.id, why="", turn=scored.turn) for scored in ignored
+            },
         ),
         lookalikes=_LOOKALIKES,
         refuted_by="score an example again on the main thread of a fresh process: if it gets"
@@ -302,7 +197,10 @@ def _finding(
         ' (repairs="all"), or pass parsing_timeout=None to its parse and timeout_seconds=None to'
         " its verify and bound their time in a process of your own. Otherwise call the scorer with"
         " an example's text and reference and see which branch returns 0.",
-        since_step=int(rollouts.step[unseen].min()) if unseen.any() else None,
+        since_step=onset(
+            rollouts.by_step(found.empty, found.stating),
+            SILENT if found.unseen.side(SILENT) is Side.ABOVE else CONTRADICTED,
+        ),
     )
 
 
