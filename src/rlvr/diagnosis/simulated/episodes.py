@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass
 
 from rlvr.diagnosis.simulated.settings import Fault, SimulatedRun, Task
-from rlvr.record import Message, ToolCall, ToolResult, Turn
+from rlvr.record import Message, RolloutError, ToolCall, ToolResult, Turn
 
 _NAMES = (
     "Ada Quill",
@@ -29,6 +29,7 @@ _ERRORS = {
     ),
 }
 _DOWN = "ConnectionError: the tool does not answer"
+_FAILED = RolloutError(where="generation", type="APITimeoutError", text="Request timed out.")
 _BLIND = 0.1  # of its chance is left to a policy whose tool says nothing
 _CLUMSY = 0.5  # and to one that wasted a turn
 
@@ -64,6 +65,7 @@ class Episode:
     turns: tuple[Turn, ...]
     environment_tokens: tuple[int, ...]
     stop_reason: str
+    errors: tuple[RolloutError, ...]
     succeeded: bool
     formatted: bool
 
@@ -118,7 +120,10 @@ class _Playing:
         return self.run.has(fault, self.step, self.draw)
 
     def play(self) -> Episode:
-        if self.run.task is Task.MATH:
+        if self.draw.random() < self.run.failed:
+            self.speak(self.thought(), "stop", None, tokens=None, heard=0)
+            return self.ended("error", succeeded=False, formatted=False)
+        if self.run.task is Task.MATH or self.draw.random() < self.run.idle:
             return self.answer(self.habits.chance)
         if self.has(Fault.UNPARSED_CALLS):
             name, arguments = self.call()
@@ -222,6 +227,7 @@ class _Playing:
             turns=tuple(self.turns),
             environment_tokens=tuple(self.environment),
             stop_reason=stop_reason,
+            errors=(_FAILED,) if stop_reason == "error" else (),
             succeeded=succeeded,
             formatted=formatted,
         )

@@ -170,6 +170,7 @@ def _trajectory(
         tool_results=episode.tool_results,
         turns=episode.turns,
         stop_reason=episode.stop_reason,
+        errors=episode.errors,
     )
 
 

@@ -38,7 +38,8 @@ def healthy_run(seed: int) -> SimulatedRun:
 
     Easy and hard tasks, quick and slow learners, 20 to 80 steps, batches of 16 to 128 rollouts,
     one to six components, float32 and bfloat16, sampling in step or up to two batches ahead,
-    advantages scaled or not, one process or several.
+    advantages scaled or not, one process or several; some with what every long run has of errors,
+    time-outs and wrong judgements.
     """
     draw = random.Random(seed)
     task = draw.choice(tuple(Task))
@@ -54,17 +55,21 @@ def healthy_run(seed: int) -> SimulatedRun:
         steps=draw.randint(20, 80),
         prompts=draw.choice((4, 8, 8, 16) if generations < 16 else (4, 8)),
         generations=generations,
-        examples=draw.choice((400, 7_500, 20_000)),
+        examples=draw.choice((64, 400, 7_500, 20_000)),
         success=(start, max(start, draw.uniform(0.3, 0.93))),
         difficulty=draw.uniform(0.5, 2.5),
         haste=draw.uniform(0.5, 2.0),
         components=draw.choice(_COMPONENTS[task]),
         malformed=(draw.uniform(0.0, 0.15), draw.uniform(0.0, 0.04)),
-        cut=(draw.uniform(0.0, 0.15), draw.uniform(0.0, 0.05)),
+        cut=(draw.uniform(0.0, 0.4 if long else 0.15), draw.uniform(0.0, 0.15 if long else 0.05)),
         formatted=(draw.uniform(0.3, 0.95), draw.uniform(0.9, 1.0)),
         verbose=draw.uniform(0.0, 0.2),
         over_limit=draw.uniform(0.0, 0.05),
         tool_errors=draw.uniform(0.2, 0.45) if task is Task.CODE else draw.uniform(0.0, 0.12),
+        idle=0.0 if task is Task.TWO_HOP else draw.uniform(0.0, 0.5),
+        failed=draw.choice((0.0, 0.0, 0.005, 0.01)),
+        timed_out=draw.choice((0.0, 0.0, 0.002, 0.01)),
+        misjudged=draw.choice((0.0, 0.0, 0.01, 0.02)),
         truncated=draw.choice((0.0, 0.0, 0.01, 0.03)),
         retokenised=draw.choice((0.0, 0.02, 0.1)),
         max_turns=1 if task is Task.MATH else draw.randint(4, 10),

@@ -21,9 +21,15 @@ def components_of(
 ) -> tuple[Component, ...]:
     """The components of one rollout. `held` is the fault that decides all rewards of its group."""
     values = {name: _value(name, run, episode, draw) for name in run.components}
+    if draw.random() < run.misjudged:
+        values[run.outcome] = 1.0 - values[run.outcome]
     if held is not None:
         values = {name: _held(held, name) for name in values}
-    failed = run.has(Fault.SCORER_ERRORS, step, draw)
+    status = ScoreStatus.OK
+    if draw.random() < run.timed_out:
+        status = ScoreStatus.TIMEOUT
+    if run.has(Fault.SCORER_ERRORS, step, draw):
+        status = ScoreStatus.ERROR
     if run.has(Fault.SCORER_SILENT, step, draw):
         values[run.outcome] = 0.0
     for fault, value in (
@@ -33,14 +39,14 @@ def components_of(
     ):
         if run.has(fault, step, draw):
             values[_second(run)] = value
-    return tuple(
-        Component(
-            name=name, value=None, weight=weight, status=ScoreStatus.ERROR, error="OSError: -"
-        )
-        if failed and name == run.outcome
-        else Component(name=name, value=values[name], weight=weight)
+    scored = {
+        name: Component(name=name, value=values[name], weight=weight)
         for name, weight in run.components.items()
-    )
+    }
+    if status is not ScoreStatus.OK:
+        error = "OSError: the scorer has no answer"
+        scored[run.outcome] = replace(scored[run.outcome], value=None, status=status, error=error)
+    return tuple(scored.values())
 
 
 def reward_of(components: Sequence[Component]) -> float:

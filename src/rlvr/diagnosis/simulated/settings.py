@@ -101,9 +101,11 @@ class SimulatedRun:
     the curve between (below 1: learns early). Shares of behaviour that start and end with the run
     (`malformed`, `cut`, `formatted`) are of rollouts; so are `over_limit`, `truncated` and
     `retokenised`. `verbose` is the share of failures that state the right answer among other words;
-    `tool_errors` is of calls. `gap` is the mean |trainer - sampler| logprob in nats; each update
-    that the sampling weights lie behind adds `gap_per_update`. `examples` is the size of the data
-    set. Components map to their weights.
+    `tool_errors` is of calls. `idle` rollouts call no tool although they could, `failed` ones end
+    by an error of the generation, those `timed_out` have an outcome that no scorer gave, and those
+    `misjudged` a wrong one, as judges that sample give. `gap` is the mean |trainer - sampler|
+    logprob in nats; each update that the sampling weights lie behind adds `gap_per_update`.
+    `examples` is the size of the data set. Components map to their weights.
     """
 
     seed: int = 0
@@ -124,6 +126,10 @@ class SimulatedRun:
     verbose: float = 0.05
     over_limit: float = 0.01
     tool_errors: float = 0.05
+    idle: float = 0.0
+    failed: float = 0.0
+    timed_out: float = 0.0
+    misjudged: float = 0.0
     truncated: float = 0.0
     retokenised: float = 0.02
     max_turns: int = 5
