@@ -226,9 +226,12 @@ def _finding(evidence: RunEvidence, found: Habit, use: ToolUse | None, fault: _F
             Number(name=f"calls of {use.name} looked at", value=use.calls, unit="calls"),
             Number(name="of these raise", value=use.raised.value, unit="share"),
             Number(name="of these raise or return an error", value=use.failed.value, unit="share"),
-            Number(name="different arguments", value=use.arguments, unit="calls"),
-            Number(name="of these get one text", value=use.same.value, unit="share"),
         )
+        if use.arguments:
+            numbers += (
+                Number(name="different arguments", value=use.arguments, unit="calls"),
+                Number(name="of these get one text", value=use.same.value, unit="share"),
+            )
     return Finding(
         code=CODE,
         severity=fault.severity,
