@@ -72,7 +72,14 @@ def test_every_prompt_is_new_and_the_gap_tells_the_two_apart(demo) -> None:
 @pytest.mark.timeout(900)
 def test_it_ends_with_curves_trajectories_and_what_to_type(demo) -> None:
     folder, printed = demo
-    for part in ("A trajectory that succeeded", "A trajectory that failed", "mean reward", "Next"):
+    for part in (
+        "A trajectory that succeeded",
+        "A trajectory that failed",
+        "mean reward",
+        "Next",
+        "The verdict on upstream",
+        "The verdict on repaired",
+    ):
         assert part in printed
     for name in ("upstream", "repaired"):
         run = rlvr.open_run(folder / "outputs/demo" / name)

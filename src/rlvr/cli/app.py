@@ -61,5 +61,6 @@ def root(
       rlvr show outputs/demo            one run on a page
       rlvr show outputs/demo ID         one trajectory in full
 
-    Exit codes: 0 done; 1 nothing found, or records were lost; 2 wrong usage or unreadable input.
+    Exit codes: 0 done; 1 nothing found, records were lost, or a finding is as bad as asked; 2 wrong
+    usage or unreadable input.
     """

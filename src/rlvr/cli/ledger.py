@@ -23,10 +23,11 @@ def ledger(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Count what became of every training rollout: each stands on one line, lines add up to all.
+    """Count what became of the signal of every training rollout.
 
-    sound: reached the gradient as it should. lost: gave no gradient. corrupted: reached it with
-    wrong context, tokens, policy or reward. unverified: reached it, its tokens not recorded.
+    Each rollout stands on one line, so the lines add up. sound: reached the gradient as it should.
+    lost: gave no gradient. corrupted: reached it with wrong context, tokens, policy or reward.
+    unverified: reached it, and its tokens were not recorded.
 
     \b
     Example:

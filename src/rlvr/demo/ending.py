@@ -32,7 +32,8 @@ def ending(runs: Mapping[str, Run], places: Mapping[str, str]) -> list[Renderabl
     for title, trajectory in examples:
         siblings = run.group(trajectory.group_id)
         parts += [heading(title), trajectory_view(trajectory, info=run.info, siblings=siblings)]
-    parts.append(reward_curves(_components(summarised[name]), title=f"components, {name}"))
+    title = f"components, {name}"
+    parts.append(reward_curves(_components(summarised[name]), title=title, height=8))
     parts.append(comparison_view(summarised))
     for part, verdict in verdicts(runs).items():
         parts += [heading(f"The verdict on {part}"), _exact_match(summarised[part])]

@@ -51,7 +51,7 @@ def _page(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
         yield from _in_full(finding, run, f"{at}. ")
     notes = [f for f in verdict.findings if f.severity is Severity.NOTE]
     if notes:
-        yield heading("Worth knowing", "`rlvr diagnose RUN CODE` shows one in full")
+        yield heading("Worth knowing", f"in full: rlvr diagnose {inert(run)} CODE")
         for finding in notes:
             yield from _note(finding, run)
     yield from _healthy(verdict.healthy)
@@ -143,15 +143,18 @@ def _title(finding: Finding, place: str) -> Text:
 
 def _signal(finding: Finding) -> str:
     """What it cost, and since when."""
+    since = "" if finding.since_step is None else f"since step {finding.since_step}"
+    return joined((f"{_cost(finding)} of {plural(finding.rollouts, 'rollout')}", since))
+
+
+def _cost(finding: Finding) -> str:
     counts = ((finding.corrupted, "corrupted"), (finding.lost, "lost"))
     costs = [
-        f"{number(count)} of {plural(finding.rollouts, 'rollout')} {fate}"
-        f" ({share(count / finding.rollouts)})"
+        f"{number(count)} {fate} ({share(count / finding.rollouts)})"
         for count, fate in counts
         if count and finding.rollouts
     ]
-    since = "" if finding.since_step is None else f"since step {finding.since_step}"
-    return joined((*(costs or ["no rollout's signal lost by it"]), since))
+    return ", ".join(costs) or "no signal lost by it"
 
 
 def _name(measured: Number) -> str:
@@ -212,9 +215,9 @@ def _reasoning(finding: Finding) -> Iterator[tuple[str, Text]]:
 
 def _brief(finding: Finding, run: str) -> Iterator[RenderableType]:
     mark, style = _MARKS[finding.severity]
-    yield Text(mark, style=style).append(f"  {inert(finding.code)}")
+    shown = Text(mark, style=style).append(f"  {inert(finding.code)}  ")
+    yield shown.append(_cost(finding), "not bold dim default")
     yield Text(one_line(finding.sentence, _LONG))
-    yield Text(_signal(finding), style="dim")
     if finding.remedy:
         yield layout.facts([("what to do", Text(one_line(finding.remedy, _LONG)))])
     if finding.examples:
