@@ -120,6 +120,15 @@ def test_one_rollout_with_a_fault_of_the_code_is_a_warning(fault):
     assert outcome.since_step == of[50].step
 
 
+@pytest.mark.parametrize(("detector", "change"), [(context, HIDDEN), (tokens, OTHER_TOKENS)])
+def test_all_means_all_that_were_recorded(detector, change):
+    of = rollouts(change)
+    assert found_by(detector, of).sentence.startswith("In all rollouts the")
+    of[0] = replace(of[0], evidence=TokenEvidence())
+    partly = found_by(detector, of).sentence
+    assert partly.startswith("In 100% of the rollouts that recorded it the")
+
+
 @pytest.mark.parametrize("fault", [name for name, (d, *_) in FAULTS.items() if d is not gap])
 def test_a_defect_that_was_mended_is_a_warning_that_says_when(fault):
     detector, change, _ = FAULTS[fault]
@@ -245,7 +254,7 @@ def test_the_place_and_the_tokens_of_a_departure_are_named():
     first = outcome.examples[0]
     assert (first.id, first.token, first.sequence) == (of[3].id, 1, 0)
     assert first.why.startswith('trained "Find" where "<tools>"')
-    assert "in the prompt, all at token 1" in outcome.sentence
+    assert "always 3 tokens shorter" in outcome.sentence
     assert 'most often "head" and "er"' in outcome.sentence
     numbers = {number.name: number.value for number in outcome.numbers}
     assert numbers["missing in a prompt"] == 3
@@ -288,6 +297,15 @@ def test_a_prompt_of_equal_length_is_not_called_shorter():
     sentence = found_by(tokens, rollouts(LATER_TOKENS)).sentence
     assert "shorter" not in sentence
     assert "at a later turn" in sentence
+
+
+def test_where_they_depart_is_said_where_the_prompt_is_as_long():
+    same_length = with_evidence(served_prompt_tokens=60, trained_prompt_tokens=60)
+    of = rollouts(lambda rollout: same_length(OTHER_TOKENS(rollout)))
+    assert "in the prompt, all at token 24" in found_by(tokens, of).sentence
+    mixed = rollouts(LATER_TOKENS)
+    mixed[:36] = [same_length(OTHER_TOKENS(rollout)) for rollout in mixed[:36]]
+    assert "75% of these first differ at a later turn" in found_by(tokens, mixed).sentence
 
 
 def test_the_repairs_that_are_off_are_the_remedy():

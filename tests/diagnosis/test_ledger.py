@@ -14,6 +14,7 @@ from trained_runs import evidence, of_version, rollouts, with_evidence
 from builders import run_info, trajectory
 from rlvr.codec import to_table
 from rlvr.diagnosis import Fate, Reason, Rollouts, RunEvidence
+from rlvr.diagnosis.normalisation import Normalisation
 from rlvr.record import Component, ScoreStatus
 
 NUMBERS = st.sampled_from([None, math.nan, math.inf, -math.inf, 0.0, 1.0, 0.5, -1.0, 1e-7, 1e300])
@@ -207,6 +208,7 @@ def test_nan_advantages_of_a_flat_group_are_no_loss_but_a_fault():
     [
         (math.nan, 1, Reason.ADVANTAGE),  # torch's deviation of one value
         (0.0, 1, Reason.ALL_SOLVED),  # nothing to compare with
+        (0.0, 4, Reason.REACHED),  # it may lie at the mean of the others
         (0.7, None, Reason.REACHED),  # another baseline than the group
         (0.7, 4, Reason.REACHED),  # the others of the group are not recorded
     ],
@@ -297,6 +299,31 @@ def test_no_normalisation_of_grpo_is_called_wrong(name, declared):
     found = evidence(of, info=run_info(scale_rewards=scale if declared else None, components={}))
     assert not found.signal.advantages.wrong.any()
     assert found.ledger.line(Reason.ADVANTAGE).concerned == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "normalisation"),
+    [
+        ("verifiers", True, Normalisation.SCALED),
+        ("verifiers", None, Normalisation.SCALED),
+        ("verifiers", False, Normalisation.OTHER),
+        ("not scaled", True, Normalisation.OTHER),
+        ("not scaled", None, Normalisation.PLAIN),
+        ("leave one out", None, Normalisation.OTHER),
+    ],
+)
+def test_the_normalisation_is_told(name, declared, normalisation):
+    of = advantaged(mixed(), NORMALISATIONS[name][1])
+    check = evidence(of, info=run_info(scale_rewards=declared, components={})).signal.advantages
+    assert check.normalisation is normalisation
+    assert check.judged.all()
+
+
+def test_few_groups_do_not_tell_another_normalisation():
+    of = advantaged(mixed(groups=4), NORMALISATIONS["leave one out"][1])
+    check = evidence(of, info=run_info(scale_rewards=None, components={})).signal.advantages
+    assert check.normalisation is Normalisation.UNKNOWN
+    assert not (check.judged | check.wrong).any()
 
 
 @pytest.mark.parametrize("scale", [True, False, None])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
-from rlvr.diagnosis.detectors.wording import counted, listed, percent
+from rlvr.diagnosis.detectors.wording import counted, in_rollouts, listed
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
 from rlvr.diagnosis.finding import (
@@ -54,7 +54,9 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
         Finding(
             code=CODE,
             severity=severity_of_defect(rollouts, blind, share),
-            sentence=_sentence(share, hidden) + end_of_defect(rollouts, blind),
+            sentence=in_rollouts(affected, judged=judged, of=len(rollouts))
+            + _sentence(hidden)
+            + end_of_defect(rollouts, blind),
             rollouts=len(rollouts),
             corrupted=int(corrupted.sum()),
             numbers=(
@@ -102,12 +104,12 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     )
 
 
-def _sentence(share: float, hidden: dict[str, float]) -> str:
+def _sentence(hidden: dict[str, float]) -> str:
     names = {"prompt": "the prompt", "environment": "tool results", "sampled": "sampled tokens"}
     seen_by = [names[who] for who, count in hidden.items() if count] or ["part of the context"]
     return (
-        f"In {percent(share)} of the rollouts the trainer could not see {listed(seen_by)}:"
-        " it raised or lowered the probability of answers to questions that it was not shown."
+        f" the trainer could not see {listed(seen_by)}: it raised or lowered"
+        " the probability of answers without seeing what they answer."
     )
 
 

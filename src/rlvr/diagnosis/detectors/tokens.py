@@ -12,7 +12,7 @@ from rlvr.diagnosis.detectors.departures import (
     most_common,
     token_text,
 )
-from rlvr.diagnosis.detectors.wording import counted, listed, percent
+from rlvr.diagnosis.detectors.wording import counted, in_rollouts, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
 from rlvr.diagnosis.finding import (
@@ -70,26 +70,17 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
                 f" {counted(judged, 'rollout')} that recorded them",
             ),
         )
-    return (_finding(evidence, other, int(other.sum()) / judged),)
+    return (_finding(evidence, other, judged),)
 
 
-def _finding(evidence: RunEvidence, other: Mask, share: float) -> Finding:
-    rollouts = evidence.rollouts
+def _finding(evidence: RunEvidence, other: Mask, judged: int) -> Finding:
+    rollouts, share = evidence.rollouts, int(other.sum()) / judged
     found = list(departures(evidence.details))
     shorter = _shorter_prompt(rollouts, other)
     return Finding(
         code=CODE,
         severity=severity_of_defect(rollouts, other, share),
-        sentence=" ".join(
-            part
-            for part in (
-                f"In {percent(share)} of the rollouts the trainer learned from other tokens than"
-                f" the model was shown and wrote{_place(rollouts, other)}.",
-                _prompt_part(evidence, shorter),
-                _between_part(found, evidence.vocabulary),
-            )
-            if part
-        )
+        sentence=_sentence(evidence, other, judged, shorter, found)
         + end_of_defect(rollouts, other),
         rollouts=len(rollouts),
         corrupted=int(evidence.signal.concerned(Reason.TOKENS).sum()),
@@ -132,6 +123,25 @@ def _parts(rollouts: Rollouts, other: Mask) -> dict[str, int]:
     }
 
 
+def _sentence(
+    evidence: RunEvidence,
+    other: Mask,
+    judged: int,
+    shorter: tuple[float, bool] | None,
+    found: Sequence[Departure],
+) -> str:
+    who = in_rollouts(int(other.sum()), judged=judged, of=len(evidence.rollouts))
+    parts = [
+        _prompt_part(evidence, shorter) or _place(evidence.rollouts, other),
+        _between_part(found, evidence.vocabulary),
+    ]
+    details = "; ".join(part for part in parts if part)
+    return (
+        f"{who} the trainer learned from other tokens than the model was shown and"
+        f" wrote{': ' if details else ''}{details}."
+    )
+
+
 def _place(rollouts: Rollouts, other: Mask) -> str:
     counts = {name: count for name, count in _parts(rollouts, other).items() if count}
     if not counts:
@@ -139,10 +149,10 @@ def _place(rollouts: Rollouts, other: Mask) -> str:
     name = max(counts, key=lambda place: counts[place])
     total = sum(counts.values())
     if counts[name] < total:
-        return f"; {percent(counts[name] / total)} of these first differ {name}"
+        return f"{percent(counts[name] / total)} of these first differ {name}"
     tokens = np.unique(rollouts.numbers("mismatch_token")[other])
     exactly = f", all at token {int(tokens[0])}" if tokens.size == 1 and total > 1 else ""
-    return f"; they first differ {name}{exactly}"
+    return f"they first differ {name}{exactly}"
 
 
 def _shorter_prompt(rollouts: Rollouts, other: Mask) -> tuple[float, bool] | None:
@@ -162,8 +172,7 @@ def _prompt_part(evidence: RunEvidence, shorter: tuple[float, bool] | None) -> s
     median, constant = shorter
     always = "always" if constant else "mostly"
     how = "shorter" if median > 0 else "longer"
-    text = f"The trained prompt is {always} {counted(int(abs(median)), 'token')} {how} than the"
-    text += " served one"
+    text = f"its prompt is {always} {counted(int(abs(median)), 'token')} {how} than the served one"
     if median > 0 and constant:
         has_tools = bool(evidence.info and evidence.info.tools)
         text += (
@@ -171,7 +180,7 @@ def _prompt_part(evidence: RunEvidence, shorter: tuple[float, bool] | None) -> s
             if has_tools
             else ", as when a fixed part (a system prompt, the tools) is missing in it"
         )
-    return text + "."
+    return text
 
 
 def _between_part(found: Sequence[Departure], vocabulary: Sequence[str]) -> str:
@@ -180,8 +189,8 @@ def _between_part(found: Sequence[Departure], vocabulary: Sequence[str]) -> str:
     if not later or not answers:
         return ""
     return (
-        f"Before a later answer {later.total() / answers:.1f} tokens are missing on average, most"
-        f" often {listed(most_common(later, vocabulary))}."
+        f"before a later answer {later.total() / answers:.2g} tokens are missing, most often"
+        f" {listed(most_common(later, vocabulary))}"
     )
 
 

@@ -24,3 +24,12 @@ def listed(words: Sequence[str]) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 group`, `2,000 groups`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def in_rollouts(hits: int, *, judged: int, of: int) -> str:
+    """How a sentence begins: `In all rollouts`, `In 20% of the rollouts`. `judged` of all `of`
+    recorded what it takes to say so."""
+    if hits == of:
+        return "In all rollouts"
+    known = "" if judged == of else " that recorded it"
+    return f"In {percent(hits / judged)} of the rollouts{known}"
