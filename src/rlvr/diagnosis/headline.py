@@ -20,9 +20,10 @@ def _state(verdict: Verdict) -> str:
         return f"Nothing of what this run trained on is sound: {_none_sound(ledger)}."
     reached = _reached(ledger)
     if verdict.worst is Severity.ERROR:
-        few = sound + unverified < _FEW * ledger.total
         errors = _count(verdict, "error")
-        return f"{'Only ' if few else ''}{reached}{_rest(ledger)}; the run has {errors}."
+        if sound + unverified < _FEW * ledger.total:
+            return f"Only {reached}{_rest(ledger)}; the run has {errors}."
+        return f"{errors} to mend, though {reached}{_rest(ledger)}."
     warnings = _count(verdict, "warning")
     found = f"No error found, but {warnings}" if warnings else "No defect found"
     return f"{found}: {reached}{_rest(ledger)}."

@@ -144,7 +144,8 @@ def _title(finding: Finding, place: str) -> Text:
 def _signal(finding: Finding) -> str:
     """What it cost, and since when."""
     since = "" if finding.since_step is None else f"since step {finding.since_step}"
-    return joined((f"{_cost(finding)} of {plural(finding.rollouts, 'rollout')}", since))
+    among = f" of {plural(finding.rollouts, 'rollout')}" if finding.signal else ""
+    return joined((f"{_cost(finding)}{among}", since))
 
 
 def _cost(finding: Finding) -> str:
@@ -154,7 +155,7 @@ def _cost(finding: Finding) -> str:
         for count, fate in counts
         if count and finding.rollouts
     ]
-    return ", ".join(costs) or "no signal lost by it"
+    return ", ".join(costs) or "no rollout lost or corrupted by it"
 
 
 def _name(measured: Number) -> str:
@@ -215,8 +216,8 @@ def _reasoning(finding: Finding) -> Iterator[tuple[str, Text]]:
 
 def _brief(finding: Finding, run: str) -> Iterator[RenderableType]:
     mark, style = _MARKS[finding.severity]
-    shown = Text(mark, style=style).append(f"  {inert(finding.code)}  ")
-    yield shown.append(_cost(finding), "not bold dim default")
+    shown = Text().append(f"{mark}  {inert(finding.code)}", style)
+    yield shown.append(f"  {_cost(finding)}", "dim")
     yield Text(one_line(finding.sentence, _LONG))
     if finding.remedy:
         yield layout.facts([("what to do", Text(one_line(finding.remedy, _LONG)))])
@@ -226,8 +227,8 @@ def _brief(finding: Finding, run: str) -> Iterator[RenderableType]:
 
 def _note(finding: Finding, run: str) -> Iterator[RenderableType]:
     mark, style = _MARKS[finding.severity]
-    shown = Text(f"{mark}  ", style=style).append(f"{inert(finding.code)}  ")
-    yield shown.append(one_line(finding.sentence, _LONG), "not bold not cyan")
+    shown = Text().append(f"{mark}  {inert(finding.code)}", style)
+    yield shown.append(f"  {one_line(finding.sentence, _LONG)}")
     if finding.examples:
         yield _command(run, finding.examples[0])
 
