@@ -286,10 +286,36 @@ def test_what_is_rewarded_all_the_same_is_no_error(code: str) -> None:
 def test_a_cut_answer_names_its_limit_the_lengths_and_the_rewards() -> None:
     found = the_finding("truncation", every(2, cut))
     assert "max_tokens" in found.sentence
-    assert "18 tokens in the median" in found.sentence
+    assert "18 tokens in the median, 18 at the 99th percentile" in found.sentence
     assert "cut ones get a reward of 0.00" in found.sentence
     assert "max_tokens" in found.remedy
     assert found.examples[0].place == ("--turn", "2")
+
+
+def test_a_turn_cut_inside_of_an_episode_that_went_on_counts() -> None:
+    def thought_cut(rollout: Trajectory, n: int) -> Trajectory:
+        first = replace(rollout.turns[0], finish_reason="length")
+        return replace(rollout, turns=(first, *rollout.turns[1:]))
+
+    found = the_finding("truncation", every(2, thought_cut))
+    assert "max_tokens" in found.sentence
+    assert found.examples[0].turn == 0
+
+
+def test_without_messages_a_cut_is_opened_at_the_last_turn_and_a_cut_sequence_nowhere() -> None:
+    def masked(rollout: Trajectory, n: int) -> Trajectory:
+        return replace(rollout, evidence=replace(rollout.evidence, truncated=True))
+
+    for change, turn in ((cut, 2), (masked, None)):
+        found = only(truncation.detect(evidence_of(trajectories(change), looked_at=False)))
+        assert isinstance(found, Finding)
+        assert found.examples[0].turn == turn
+
+
+def test_a_handful_of_others_is_not_compared_with() -> None:
+    few = the_finding("truncation", lambda rollout, n: cut(rollout, n) if n % 20 else rollout)
+    assert "cut ones get a reward" not in few.sentence
+    assert "cut ones get a reward" in the_finding("truncation", every(2, cut)).sentence
 
 
 def test_a_sequence_cut_before_training_is_told_from_a_turn_that_was() -> None:
@@ -347,6 +373,27 @@ def test_no_parsed_call_in_a_run_with_tools_points_at_the_server() -> None:
     assert found.sentence.startswith("Not one tool call was parsed")
     assert "--enable-auto-tool-choice" in found.remedy
     assert found.examples[0].turn == 0
+
+
+def test_a_model_that_gave_up_calling_did_not_heal_the_parsing() -> None:
+    def gave_up(rollout: Trajectory, n: int) -> Trajectory:
+        if rollout.step < 8:
+            return call_in_text(rollout, n)
+        return replace(rollout, completion=rollout.completion[-1:], tool_results=())
+
+    found = the_finding("calls-unparsed", gave_up, steps=30)
+    assert found.severity is Severity.ERROR
+    assert found.examples
+
+
+def test_some_episodes_that_go_on_do_not_make_calls_in_the_text_a_format() -> None:
+    def some_go_on(rollout: Trajectory, n: int) -> Trajectory:
+        called = call_in_text(rollout, n)
+        told = Message(role="user", content="Call a tool.")
+        last = Message(role="assistant", content="<answer>Orl</answer>")
+        return called if n % 3 else replace(called, completion=(*called.completion, told, last))
+
+    assert the_finding("calls-unparsed", some_go_on).severity is Severity.ERROR
 
 
 def test_calls_left_in_the_text_beside_parsed_ones_point_at_the_format() -> None:
@@ -467,6 +514,17 @@ def test_a_tool_that_returns_its_error_as_text_is_an_error_too() -> None:
     assert "no index loaded" in found.sentence
 
 
+def test_messages_of_few_steps_suffice_where_the_later_ones_agree() -> None:
+    rollouts = trajectories(
+        lambda rollout, n: answered_by(rollout, n, result="Error: no index loaded"), steps=30
+    )
+    spread = [rollout for rollout in rollouts if rollout.step in (0, 8, 16, 23, 29)]
+    found = only(tools.detect(replace(evidence_of(rollouts), contents=tuple(spread))))
+    assert isinstance(found, Finding)
+    assert found.severity is Severity.ERROR
+    assert number(found, "calls of retrieve looked at") == 3 * GROUPS * SIZE * 2
+
+
 def test_the_many_errors_of_code_that_a_policy_writes_are_no_error_of_the_run() -> None:
     def interpreter(rollout: Trajectory, n: int) -> Trajectory:
         return answered_by(rollout, n, result=f"NameError: name '{chr(97 + n % 26)}' is missing")
@@ -537,6 +595,35 @@ def test_without_messages_tools_that_raise_are_still_counted() -> None:
     assert isinstance(found, Finding)
     assert found.severity is Severity.ERROR
     assert "100% of the executed tool calls" in found.sentence
+
+
+def half_malformed(rollout: Trajectory, n: int) -> Trajectory:
+    first, second = tool_raises(rollout, n).tool_results
+    return wrong(replace(rollout, tool_results=(replace(first, malformed=True), second)))
+
+
+def open_call(rollout: Trajectory, n: int) -> Trajectory:
+    """The second call has no answer."""
+    failing = tool_raises(rollout, n)
+    return replace(
+        failing, completion=failing.completion[:3], tool_results=failing.tool_results[:1]
+    )
+
+
+@pytest.mark.parametrize("change", [half_malformed, open_call])
+def test_only_calls_that_reached_a_tool_are_asked_whether_it_failed(change: Change) -> None:
+    found = only(tools.detect(evidence_of(trajectories(change), looked_at=False)))
+    assert isinstance(found, Finding)
+    assert "100% of the executed tool calls" in found.sentence
+
+
+def test_the_only_tool_is_judged_by_all_rollouts() -> None:
+    rollouts = trajectories(tool_raises)
+    evidence = replace(evidence_of(rollouts), contents=tuple(rollouts[-8:]))
+    found = only(tools.detect(evidence))
+    assert isinstance(found, Finding)
+    assert found.severity is Severity.ERROR
+    assert "`retrieve`" in found.sentence
 
 
 def test_malformed_calls_are_not_the_tools_failures() -> None:
