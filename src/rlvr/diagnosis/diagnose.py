@@ -68,6 +68,9 @@ CODES: tuple[str, ...] = (
 )
 """Every code that a verdict can hold; each has a page in docs/findings."""
 
+_SYMPTOMS = frozenset({gap.CODE, groups.CODE, conflicts.CODE, *components.CODES})
+"""Codes that say what the signal looks like; at equal signal a cause stands before them."""
+
 
 def diagnose(evidence: RunEvidence) -> Verdict:
     """Everything that the detectors say of a run, the worst first."""
@@ -80,8 +83,13 @@ def diagnose(evidence: RunEvidence) -> Verdict:
         rollouts=len(evidence.rollouts),
         steps=tuple(int(step) for step in evidence.rollouts.steps),
         ledger=evidence.ledger,
-        findings=tuple(sorted(findings, key=lambda f: (f.severity.rank, -f.signal))),
+        findings=tuple(sorted(findings, key=_rank)),
         healthy=tuple(outcome for outcome in outcomes if isinstance(outcome, Healthy)),
         unknown=tuple(outcome for outcome in outcomes if isinstance(outcome, Unknown)),
         remarks=evidence.remarks,
     )
+
+
+def _rank(finding: Finding) -> tuple[int, float, bool]:
+    """Severity, then the share of signal to the percent, then causes before symptoms."""
+    return finding.severity.rank, -round(finding.signal, 2), finding.code in _SYMPTOMS

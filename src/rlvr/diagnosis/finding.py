@@ -138,7 +138,8 @@ Outcome = Finding | Healthy | Unknown
 class Verdict:
     """All that a diagnosis says of a run.
 
-    `findings` stand by severity, then by the share of signal that they lost or corrupted.
+    `findings` stand by severity, then by the share of signal that they lost or corrupted; at equal
+    shares causes stand before symptoms.
     """
 
     run: str
