@@ -469,6 +469,16 @@ def test_malformed_calls_are_told_with_the_most_frequent_error_and_its_turn() ->
     assert "not valid JSON" in found.examples[0].why
 
 
+def test_malformed_calls_in_cut_turns_point_at_the_limit() -> None:
+    def cut_off(rollout: Trajectory, n: int) -> Trajectory:
+        broken = malformed_call(rollout, n)
+        turns = tuple(replace(turn, finish_reason="length") for turn in broken.turns)
+        return replace(broken, turns=turns)
+
+    assert "max_tokens cut: see truncation" in the_finding("calls-malformed", cut_off).sentence
+    assert "max_tokens" not in the_finding("calls-malformed", malformed_call).sentence
+
+
 def test_malformed_calls_that_the_trainer_rolled_back_count() -> None:
     def rolled_back(rollout: Trajectory, n: int) -> Trajectory:
         return replace(malformed_call(rollout, n), completion=rollout.completion[-1:])
@@ -556,6 +566,35 @@ def test_one_answer_to_one_question_is_sound() -> None:
         return replace(rollout, tool_results=results)
 
     assert isinstance(judge("tool-fails", repeated), Healthy)
+
+
+def test_one_answer_to_few_questions_proves_nothing() -> None:
+    def shy(rollout: Trajectory, n: int) -> Trajectory:
+        kept = answered_by(rollout, n % 5, result="No results found.")
+        return replace(rollout, tool_results=kept.tool_results)
+
+    assert isinstance(judge("tool-fails", shy), Healthy)
+
+
+def test_a_tool_is_judged_by_what_it_does_now() -> None:
+    rollouts = trajectories(
+        every(1, lambda r, n: answered_by(r, n, result="Error: no index"), steps=range(10)),
+        steps=30,
+    )
+    spread = [rollout for rollout in rollouts if rollout.step in (0, 4, 8, 20, 24, 29)]
+    found = only(tools.detect(replace(evidence_of(rollouts), contents=tuple(spread))))
+    assert isinstance(found, Healthy)
+
+
+def test_malformed_calls_say_nothing_of_the_tool_that_they_name() -> None:
+    def clumsy(rollout: Trajectory, n: int) -> Trajectory:
+        first, second = malformed_call(rollout, n).tool_results
+        return replace(rollout, tool_results=(first, replace(second, malformed=False, error=None)))
+
+    rollouts = trajectories(clumsy)
+    found = only(tools.detect(evidence_of(rollouts)))
+    assert isinstance(found, Healthy)
+    assert "0 came back as an error" in found.sentence
 
 
 def test_a_failing_tool_is_found_beside_a_sound_one() -> None:

@@ -83,7 +83,7 @@ def _finding(evidence: RunEvidence, found: Habit, standing: Standing, broken: Fl
     return Finding(
         code=CODE,
         severity=severity(evidence, standing, hits & span),
-        sentence=_sentence(found, standing, errors),
+        sentence=_sentence(found, standing, errors) + _where_cut(evidence, errors.total()),
         rollouts=len(rollouts),
         lost=lost(evidence, hits),
         numbers=(
@@ -144,6 +144,20 @@ def _sentence(found: Habit, standing: Standing, errors: Counter[str]) -> str:
         f"{percent(found.now.value)} of the tool calls{found.then} reach no tool, because their"
         f" arguments do not parse or they name none.{often}"
     )
+
+
+def _where_cut(evidence: RunEvidence, looked_at: int) -> str:
+    """That most of the malformed calls stand in turns that were cut, if they do."""
+    cut = sum(
+        result.turn == turn.index and turn.finish_reason == "length"
+        for trajectory in recent_contents(evidence) or evidence.contents
+        for result in trajectory.tool_results
+        if result.malformed
+        for turn in trajectory.turns
+    )
+    if 2 * cut <= looked_at:
+        return ""
+    return f" {cut} of these stand in turns that max_tokens cut: see truncation first."
 
 
 def _errors(evidence: RunEvidence) -> Counter[str]:
