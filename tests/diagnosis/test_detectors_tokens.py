@@ -267,6 +267,18 @@ def test_tokens_without_a_vocabulary_have_their_ids():
     assert outcome.examples[0].why.startswith("trained token 1 where token 2 was")
 
 
+def test_an_answer_is_looked_for_at_whole_tokens():
+    """The bytes of two tokens 256 hold those of token 1, shifted by one."""
+    of, details = detailed_departure()
+    spans = (Span(start=0, stop=1, turn=-1, role="prompt"),)
+    spans += (Span(start=1, stop=2, turn=0, role="assistant"),)
+    trained = TrainingSequence(ids=(9, 1), loss_mask=(0, 1), spans=spans)
+    told = TokenDetails(sequences=(trained,), expected_ids=((9, 256, 256, 1),))
+    outcome = found_by(tokens, of, details=(replace(details[0], tokens=told),))
+    numbers = {number.name: number.value for number in outcome.numbers}
+    assert numbers["missing in a prompt"] == 2
+
+
 def test_an_answer_whose_text_was_tokenised_anew_is_counted():
     of, details = detailed_departure()
     renewed = replace(details[0].tokens, expected_ids=((1, 2, 3, 4, 1, 78, 9, 5, 6, 7, 8),))
@@ -450,8 +462,8 @@ def test_a_gap_in_one_rollout_of_few_is_unknown():
 def test_the_token_of_the_largest_gap_is_opened():
     of = rollouts(apart(2.0, 2.0, 2.0))
     nan = math.nan
-    sampler = array("f", [nan, nan, -0.1, -0.2, nan, -0.1, -0.1])
-    trainer = array("f", [nan, -1.0, -0.1, -0.2, -9.0, -6.1, -0.3])
+    sampler = array("f", [nan, -0.1, -0.1, -0.2, nan, -0.1, -0.1])
+    trainer = array("f", [nan, -20.0, -0.1, -0.2, -9.0, -6.1, -0.3])  # the second has no loss
     loss = (0, 0, 1, 1, 0, 1, 1)
     details = (with_tokens(of[7], (TRAINED, SPANS, loss, sampler, trainer)),)
     first = found_by(gap, of, details=details).examples[0]
