@@ -361,6 +361,17 @@ def test_a_conversation_that_outgrew_the_context_is_named_so() -> None:
     assert "--max-model-len" in found.remedy
 
 
+def test_a_turn_that_ends_before_max_tokens_was_cut_by_the_context() -> None:
+    limits = {"max_turns": 4, "max_seq_len": 512, "max_tokens": 100}
+    found = only(truncation.detect(evidence_of(trajectories(cut), limits=limits)))
+    assert isinstance(found, Finding)
+    assert "the sampler's context length leaves the conversation no room" in found.sentence
+    limits["max_tokens"] = 48
+    found = only(truncation.detect(evidence_of(trajectories(cut), limits=limits)))
+    assert isinstance(found, Finding)
+    assert "max_tokens (48) ends a turn" in found.sentence
+
+
 def test_the_turn_limit_is_named_with_what_the_others_need() -> None:
     found = the_finding("turn-limit", every(2, out_of_turns))
     assert "the limit of 4 turns" in found.sentence
@@ -475,8 +486,8 @@ def test_malformed_calls_in_cut_turns_point_at_the_limit() -> None:
         turns = tuple(replace(turn, finish_reason="length") for turn in broken.turns)
         return replace(broken, turns=turns)
 
-    assert "max_tokens cut: see truncation" in the_finding("calls-malformed", cut_off).sentence
-    assert "max_tokens" not in the_finding("calls-malformed", malformed_call).sentence
+    assert "a length limit cut: see truncation" in the_finding("calls-malformed", cut_off).sentence
+    assert "length limit" not in the_finding("calls-malformed", malformed_call).sentence
 
 
 def test_malformed_calls_that_the_trainer_rolled_back_count() -> None:

@@ -157,7 +157,7 @@ def _where_cut(evidence: RunEvidence, looked_at: int) -> str:
     )
     if 2 * cut <= looked_at:
         return ""
-    return f" {cut} of these stand in turns that max_tokens cut: see truncation first."
+    return f" {cut} of these stand in turns that a length limit cut: see truncation first."
 
 
 def _errors(evidence: RunEvidence) -> Counter[str]:

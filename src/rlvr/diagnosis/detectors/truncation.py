@@ -82,6 +82,9 @@ def _cuts(evidence: RunEvidence) -> tuple[_Cut, ...]:
     turn = (rollouts.numbers("derived_num_cut_turns") > 0) | rollouts.equals(
         "stop_reason", "length"
     )
+    outgrown = rollouts.equals("stop_reason", "prompt_too_long")
+    if _ends_before_max_tokens(evidence):
+        turn, outgrown = np.zeros_like(turn), turn | outgrown
     return (
         _Cut(
             where=turn,
@@ -92,12 +95,12 @@ def _cuts(evidence: RunEvidence) -> tuple[_Cut, ...]:
             " need, or teach short turns (a prompt that asks for them, a soft length penalty)",
         ),
         _Cut(
-            where=rollouts.equals("stop_reason", "prompt_too_long"),
-            does="ends the conversation",
+            where=outgrown,
+            does="leaves the conversation no room",
             limit_name="the sampler's context length",
             limit=None,
-            remedy="start the sampler with a longer context (vLLM: --max-model-len), or shorten"
-            " tool results before they reach the model",
+            remedy="give the sampler a longer context (vLLM: --max-model-len; embedded sampling:"
+            " max_seq_len), or shorten tool results before they reach the model",
         ),
         _Cut(
             where=rollouts.is_true("truncated"),
@@ -108,6 +111,18 @@ def _cuts(evidence: RunEvidence) -> tuple[_Cut, ...]:
             " tool results, or shorten the tool results",
         ),
     )
+
+
+def _ends_before_max_tokens(evidence: RunEvidence) -> bool:
+    """Whether most turns that were cut are shorter than max_tokens: the context was full then."""
+    limit = evidence.limit("max_tokens")
+    lengths = [
+        turn.sampled_tokens
+        for trajectory in evidence.contents
+        for turn in trajectory.turns
+        if turn.finish_reason == "length" and turn.sampled_tokens is not None
+    ]
+    return limit is not None and sum(length < limit for length in lengths) > len(lengths) / 2
 
 
 def _healthy(found: Habit) -> Healthy:
