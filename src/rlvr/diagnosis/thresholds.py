@@ -17,7 +17,8 @@ GAP = 0.2
 """Mean |trainer - sampler| logprob beyond which the two did not see the same text or weights.
 Rounding alone stays below: `python benchmarks/diagnosis/gap_baseline.py` measures at most 0.07 on
 average and 0.09 in a rollout (bfloat16 against float32, 28 layers), and 3e-6 in float32; one update
-of lag adds less than 0.001."""
+of lag adds less than 0.001. Single defects of a trainer lie above: at least 0.46 in the demo, by
+`python benchmarks/diagnosis/gap_of_defects.py`."""
 
 GAP_COMMON = 0.5
 """Share of rollouts beyond GAP that makes it the run's own: a prompt, a history or weights that
