@@ -204,6 +204,12 @@ def test_a_component_at_its_best_in_four_of_five_rollouts_is_healthy():
     assert isinstance(found["component-saturated"], Healthy)
 
 
+def test_a_saturated_component_of_hardly_any_weight_is_not_worth_a_note():
+    weights = {"correct": 0.97, "format": 0.03}
+    found = constant(lambda p: {"correct": float(p.n % 2), "format": 1.0}, weights=weights)
+    assert isinstance(found["component-saturated"], Healthy)
+
+
 def test_few_groups_say_nothing_of_saturation():
     found = constant(lambda p: {"correct": 1.0, "format": float(p.sample % 2)}, groups=10)
     assert isinstance(found["component-saturated"], Unknown)

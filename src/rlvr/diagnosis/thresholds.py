@@ -74,6 +74,10 @@ SILENT = 0.5
 """Share of rollouts stating the reference answer with a score of nothing, beyond which the scorer
 says no more often than yes to answers that look right."""
 
+STATING_GROUPS = 10
+"""Groups with the reference answer from which the last steps are judged alone: where all of them
+get nothing, the interval's lower bound is 0.60, above SILENT."""
+
 CONTRADICTED = 0.05
 """Share of answers with no score although the same words got the full score in the same group. A
 scorer that is a function of the answer has none; a judge that samples may have a few."""
@@ -87,6 +91,15 @@ hard task in its first steps is no error yet."""
 SATURATED = 0.95
 """Share of rollouts at a component's best value beyond which it can't tell rollouts apart: of
 groups of eight, two thirds then have all eight there (0.95^8 = 66 %)."""
+
+MOST_WEIGHT = 0.5
+MINOR_WEIGHT = 0.05
+"""Shares of the sum of all weights. Above one half a component outweighs all others together; below
+a twentieth it can't turn the order of two rollouts that the rest tells apart by more than that."""
+
+CONFLICT_GROUPS = 30
+"""Groups in which two components vary, from which on the mean of their influences is near enough to
+normal for an interval: the usual rule of thumb."""
 
 CONFLICT = -0.3
 CANCELLED = 0.5

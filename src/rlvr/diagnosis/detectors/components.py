@@ -22,13 +22,17 @@ from rlvr.diagnosis.finding import (
 from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.rollouts import Floats
 from rlvr.diagnosis.statistics import Side, onset, share
-from rlvr.diagnosis.thresholds import CONSTANT, CONSTANT_FOR_SURE, FLAT_SPREAD, SATURATED
+from rlvr.diagnosis.thresholds import (
+    CONSTANT,
+    CONSTANT_FOR_SURE,
+    FLAT_SPREAD,
+    MINOR_WEIGHT,
+    MOST_WEIGHT,
+    SATURATED,
+)
 
 CONSTANT_CODE, SATURATED_CODE = "component-constant", "component-saturated"
 CODES = (CONSTANT_CODE, SATURATED_CODE)
-
-_MOST = 0.5  # of the reward
-_MINOR = 0.05  # of the reward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +113,8 @@ def _constant(evidence: RunEvidence, components: tuple[_Component, ...]) -> Outc
             names = [component.name for component in components]
             return Healthy(
                 code=CONSTANT_CODE,
-                sentence=f"{counted(len(names), 'weighted component')} of the reward,"
-                f" none stuck below its best: {listed(names)}",
+                sentence=f"no weighted component is stuck at one value below its best:"
+                f" {listed(names)}",
             )
         return Unknown(
             code=CONSTANT_CODE,
@@ -120,9 +124,9 @@ def _constant(evidence: RunEvidence, components: tuple[_Component, ...]) -> Outc
         )
     weight = sum(component.weight for component in dead)
     sure = all(component.is_constant(CONSTANT_FOR_SURE) for component in dead)
-    severity = Severity.NOTE if weight < _MINOR else Severity.WARNING
+    severity = Severity.NOTE if weight < MINOR_WEIGHT else Severity.WARNING
     lost = 0
-    if weight > _MOST:
+    if weight > MOST_WEIGHT:
         severity = Severity.ERROR if sure else Severity.WARNING
         lost = int((signal.concerned(Reason.ALL_FAILED) | signal.concerned(Reason.CONSTANT)).sum())
     values = [f"{c.name} was {_value(c):g}" for c in dead]
@@ -182,21 +186,21 @@ def _saturated(evidence: RunEvidence, components: tuple[_Component, ...]) -> Out
             " varies",
             needs="more steps",
         )
-    if not full:
+    weight = sum(component.weight for component in full)
+    if weight < MINOR_WEIGHT:
         return Healthy(
             code=SATURATED_CODE,
-            sentence=f"no component has its best value in {percent(SATURATED)} of the last"
-            f" rollouts; the highest share is {percent(max(shares.values()))}",
+            sentence=f"{percent(1 - weight)} of the reward's weight still tells rollouts apart:"
+            f" best values in less than {percent(SATURATED)} of the last rollouts",
             numbers=_by_component(shares, "at its best now:"),
         )
-    always = [c for c in full if c.weight > _MOST and c.is_constant(CONSTANT_FOR_SURE)]
+    always = [c for c in full if c.weight > MOST_WEIGHT and c.is_constant(CONSTANT_FOR_SURE)]
     values = [f"{c.name} in {percent(shares[c.name])}" for c in full]
     ever = (
         f" {always[0].name} was so from the first rollout on: it may not judge anything."
         if always
         else ""
     )
-    weight = sum(component.weight for component in full)
     at_best = full[0].gain >= full[0].top - FLAT_SPREAD
     return Finding(
         code=SATURATED_CODE,

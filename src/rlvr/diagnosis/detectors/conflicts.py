@@ -21,11 +21,9 @@ from rlvr.diagnosis.finding import (
 )
 from rlvr.diagnosis.rollouts import Floats, Ints
 from rlvr.diagnosis.statistics import Z
-from rlvr.diagnosis.thresholds import CANCELLED, CONFLICT, FLAT_SPREAD
+from rlvr.diagnosis.thresholds import CANCELLED, CONFLICT, CONFLICT_GROUPS, FLAT_SPREAD
 
 CODE = "components-conflict"
-
-_GROUPS = 30  # fewer than so many groups don't bear the normal approximation of the interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
         for first, second in combinations(deviations, 2)
         if (pair := _pair(first, second, deviations[first], deviations[second], group)) is not None
     ]
-    judged = [pair for pair in pairs if pair.groups >= _GROUPS]
+    judged = [pair for pair in pairs if pair.groups >= CONFLICT_GROUPS]
     opposed = sorted((pair for pair in judged if pair.high < CONFLICT), key=lambda p: p.remaining)
     if opposed:
         return (_finding(evidence, opposed, deviations),)
@@ -85,7 +83,7 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
         Unknown(
             code=CODE,
             because=f"two components vary within {counted(most, 'group')} at most, fewer than"
-            f" {_GROUPS}",
+            f" {CONFLICT_GROUPS}",
             needs="more steps",
         ),
     )

@@ -8,12 +8,10 @@ import numpy as np
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.rollouts import Floats, Mask
 from rlvr.diagnosis.statistics import Share, Side, share
-from rlvr.diagnosis.thresholds import FLAT_SPREAD
+from rlvr.diagnosis.thresholds import FLAT_SPREAD, STATING_GROUPS
 from rlvr.record import Trajectory
 from rlvr.utils.answers import final_answer
 from rlvr.utils.tags import boxed, tag_bodies
-
-_GROUPS = 10  # so many groups that all get nothing prove it (10 / (10 + Z^2) = 0.60 > SILENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,7 @@ def stating_rollouts(evidence: RunEvidence, name: str) -> StatingRollouts:
     empty = finite & (values <= low + FLAT_SPREAD)
     stating = rollouts.is_true("derived_reference_in_answer") & finite
     recent = stating & rollouts.recent
-    asked = recent if rollouts.clusters(recent) >= _GROUPS else stating
+    asked = recent if rollouts.clusters(recent) >= STATING_GROUPS else stating
     since = int(rollouts.step[asked].min()) if asked.any() else 0
     return StatingRollouts(
         name=name,
