@@ -22,6 +22,7 @@ _ALIKE = 6.0  # the lower, the more the rollouts of one prompt resemble each oth
 _DETAILED = 16
 _CONTENT_STEPS = 8
 _HELD_FAULTS = (Fault.CONSTANT_REWARD, Fault.TOO_HARD, Fault.TOO_EASY)
+_CHANCES = {Fault.TOO_HARD: 0.0, Fault.TOO_EASY: 1.0}
 _SYSTEM = {
     Task.MATH: "Think, then give the answer in a box.",
     Task.TWO_HOP: "Answer with retrieve, then <answer>words</answer>.",
@@ -100,8 +101,10 @@ def _batch(
     episodes: list[Episode] = []
     for place, example in enumerate(examples):
         prompt = prompt_of(run, example)
+        held = next((f for f in _HELD_FAULTS if run.has(f, step, draw)), None)
         habits = _habits(run, prompt, batch, draw)
-        held = next((f for f in _HELD_FAULTS if draw.random() < run.strength(f, step)), None)
+        if held in _CHANCES:
+            habits = replace(habits, chance=_CHANCES[held])
         group = []
         for sample in range(run.generations):
             row = place * run.generations + sample
