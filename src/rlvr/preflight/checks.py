@@ -72,7 +72,7 @@ def preflight(trainer: Any) -> PreflightReport:
             " before trainer.train(); `rlvr diagnose` judges what is recorded"
         )
     began = time.perf_counter()
-    with untouched(trainer):
+    with untouched(trainer), trainer._libraries_repaired():
         dry = dry_batch(trainer)
         checks = tuple(check for step in _STEPS for check in _asked(step, dry))
     report = PreflightReport(

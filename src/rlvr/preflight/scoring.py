@@ -11,7 +11,8 @@ from rlvr.record import ScoreStatus
 from rlvr.record.check import Check, CheckStatus
 
 THREADS, GOLD = "scorer in any thread", "gold answers score"
-_EXAMPLES = 8
+_EXAMPLES = 6
+_THOUGHT = "<think>\nI know it.\n</think>\n"  # some parsers read nothing without it
 _SAME = 1e-6
 
 
@@ -79,8 +80,9 @@ def _written(env: Any, example: Example) -> dict[str, Any]:
         forms = {
             "<answer>…</answer>": f"<answer>{example.answer}</answer>",
             "\\boxed{…}": f"\\boxed{{{example.answer}}}",
-            "plain": example.answer,
+            "plain text": example.answer,
         }
+        forms |= {f"<think>…</think>{way}": f"{_THOUGHT}{text}" for way, text in forms.items()}
     else:
         forms = {}
     as_text = isinstance(example.prompt, str)

@@ -113,7 +113,7 @@ def _change(dry: DryBatch, parameter: torch.Tensor) -> None:
     size = float(kept.float().pow(2).mean().sqrt()) or 0.02  # LoRA's second factor starts at zero
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(kept.shape, generator=generator).to(kept.device, torch.float32)
-    for scale in (0.1 * 2**power for power in range(10)):
+    for scale in (0.1 * 3**power for power in range(12)):
         parameter.copy_((kept.float() + scale * size * noise).to(kept.dtype))
         if mean_difference(rows, logprobs(dry.trainer, rows, see_all=True), before) >= MEASURABLE:
             return
