@@ -409,10 +409,26 @@ def test_a_gap_that_grows_is_weights_that_do_not_arrive():
 
 def test_a_gap_from_the_first_step_on_is_another_prompt_or_weights():
     outcome = found_by(gap, rollouts(apart(0.6, 0.6, 0.6)))
+    assert outcome.severity is Severity.ERROR
     assert "from the first recorded step" in outcome.sentence
-    assert "logprobs-mode" not in outcome.remedy
-    cooler = replace(ON_TIME, sampling={"temperature": 0.7})
-    assert "logprobs-mode" in found_by(gap, rollouts(apart(0.6, 0.6, 0.6)), info=cooler).remedy
+    assert "temperature" not in outcome.sentence
+
+
+@pytest.mark.parametrize(
+    ("inference", "temperature", "severity"),
+    [
+        ("vllm", 0.7, Severity.WARNING),  # it may be the way in which the server reports logprobs
+        ("vllm", 1.0, Severity.ERROR),
+        ("embedded", 0.7, Severity.ERROR),
+    ],
+)
+def test_at_another_temperature_a_server_may_report_other_logprobs(
+    inference, temperature, severity
+):
+    info = replace(ON_TIME, inference=inference, sampling={"temperature": temperature})
+    outcome = found_by(gap, rollouts(apart(0.6, 0.6, 0.6)), info=info)
+    assert outcome.severity is severity
+    assert ("processed_logprobs" in outcome.remedy) is (severity is Severity.WARNING)
 
 
 def lagging(growth):

@@ -40,7 +40,10 @@ _EXPLANATIONS: Mapping[Cause, str] = {
     Cause.GROWING: "they agreed when training began, so the sampler no longer has the weights that"
     " are trained",
     Cause.ALWAYS: "they disagree from the first recorded step and the first turn on, so the two"
-    " have another prompt, other weights or another temperature",
+    " have another prompt, other weights or another precision",
+    Cause.TEMPERATURE: "they disagree from the first recorded step and the first turn on, as they"
+    " do where a server reports logprobs before it divides by the temperature; another prompt or"
+    " other weights would look the same",
 }
 
 _REMEDIES: Mapping[Cause, str] = {
@@ -55,7 +58,11 @@ _REMEDIES: Mapping[Cause, str] = {
     " trainer's.",
     Cause.ALWAYS: "compare, in this order, the ids that were served and trained, the checkpoint and"
     " precision of both sides, and the temperature at which both compute logprobs.",
+    Cause.TEMPERATURE: "start vLLM with --logprobs-mode processed_logprobs, and look at the gap"
+    " again; if it stays, compare the served and the trained ids, then the weights of both sides.",
 }
+
+_NO_ERROR = (Cause.LAG, Cause.TEMPERATURE)  # what is trained on may be sound
 
 _LOOKALIKES = (
     LookAlike(
@@ -92,7 +99,7 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     later = _share(evidence, now & ~np.isnan(gaps.later))
     if Side.ABOVE in (common.side(GAP_COMMON), later.side(GAP_COMMON)):
         cause = cause_of(evidence, now)
-        severity = Severity.WARNING if cause is Cause.LAG else Severity.ERROR
+        severity = Severity.WARNING if cause in _NO_ERROR else Severity.ERROR
         return (_finding(evidence, now, severity, cause),)
     if common.side(GAP_SOME) is Side.ABOVE:
         cause = cause_of(evidence, now & gaps.over)
@@ -151,7 +158,7 @@ def _finding(evidence: RunEvidence, where: Mask, severity: Severity, cause: Caus
         refuted_by="score one example's served ids with the weights of its step in float32, in a"
         " forward of your own: the finding is wrong if that gives the sampler's logprobs and the"
         " trainer's too. `rlvr preflight` does it before the first step.",
-        remedy=_remedy(evidence, cause),
+        remedy=_REMEDIES[cause],
         since_step=onset(
             rollouts.by_step(np.where(gaps.known, gaps.over, np.nan)),
             GAP_COMMON if severity is Severity.ERROR else GAP_SOME,
@@ -220,17 +227,6 @@ def _numbers(evidence: RunEvidence, where: Mask) -> tuple[Number, ...]:
         for name, (value, unit) in averages.items()
         if np.isfinite(value)
     )
-
-
-def _remedy(evidence: RunEvidence, cause: Cause) -> str:
-    temperature = evidence.info.sampling.get("temperature") if evidence.info else None
-    if cause is Cause.ALWAYS and isinstance(temperature, int | float) and temperature != 1:
-        return (
-            f"{_REMEDIES[cause]} The run samples at temperature {temperature:g}: start vLLM with"
-            " --logprobs-mode processed_logprobs, since it reports logprobs before the temperature"
-            " otherwise."
-        )
-    return _REMEDIES[cause]
 
 
 def _largest(details: Sequence[Trajectory]) -> dict[str, Example]:

@@ -19,7 +19,8 @@ class Cause(StrEnum):
 
     explained: the rollouts were trained in another context or on other tokens. history: turns after
     the first. lag: rollouts of older weights. growing: small when training began. always: from the
-    first turn of the first step on.
+    first turn of the first step on. temperature: so too, of a server that may report logprobs
+    before it divides by the temperature.
     """
 
     EXPLAINED = "explained"
@@ -27,6 +28,7 @@ class Cause(StrEnum):
     LAG = "lag"
     GROWING = "growing"
     ALWAYS = "always"
+    TEMPERATURE = "temperature"
 
 
 def average(values: Floats, where: Mask) -> float:
@@ -59,7 +61,15 @@ def cause_of(evidence: RunEvidence, where: Mask) -> Cause:
     start = gap_at_start(evidence)
     if start <= GAP and average(gaps.mean, where) > _GROWN * start:
         return Cause.GROWING
-    return Cause.ALWAYS
+    return Cause.ALWAYS if other_temperature(evidence) is None else Cause.TEMPERATURE
+
+
+def other_temperature(evidence: RunEvidence) -> float | None:
+    """The sampling temperature where it is not 1 and the sampler is a server."""
+    if evidence.info is None or evidence.info.inference == "embedded":
+        return None
+    temperature = evidence.info.sampling.get("temperature")
+    return temperature if isinstance(temperature, int | float) and temperature != 1 else None
 
 
 def _lagging(evidence: RunEvidence, where: Mask) -> bool:
