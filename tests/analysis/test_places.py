@@ -46,6 +46,12 @@ def test_two_texts_without_anything_in_common_stand_abreast_and_it_is_said():
     assert pairs[-1] == (3 * WINDOW - 1, None)
 
 
+def test_tokens_that_meet_by_chance_are_not_taken_for_the_same_text():
+    draw = random.Random(0)
+    ours, theirs = ([draw.randrange(30) for _ in range(2 * WINDOW)] for _ in range(2))
+    assert not aligned(ours, theirs)[1]
+
+
 def details(ids, expected=None, **changes) -> TokenDetails:
     """Prompt of 4 tokens, an answer of 4, a tool result of 4, then the last answer."""
     count = len(ids)

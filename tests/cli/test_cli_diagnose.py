@@ -299,12 +299,6 @@ def test_a_token_is_shown_among_its_neighbours_and_beside_what_should_stand_ther
     assert (here["sampler_logprob"], here["trainer_logprob"]) == (-0.25, -9.5)
 
 
-def test_the_strip_fits_eighty_columns(folder):
-    done = child("show", str(folder / "ill"), DETAILED, "--token", "30", COLUMNS="80", TERM="dumb")
-    table = done.stdout.decode().split("── Around")[1].split("loss ●")[0]
-    assert max(map(len, table.splitlines())) <= 80
-
-
 def test_without_token_details_a_token_names_the_remedy_and_the_turn_is_still_shown(rlvr):
     code, out, _ = rlvr("show", "ill", ILL, "--turn", 1, "--token", 5)
     assert code == 0

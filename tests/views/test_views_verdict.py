@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from builders import batches, run_info, trajectory
+from rlvr.analysis.places import token_strip
 from rlvr.codec import to_table
 from rlvr.diagnosis import (
     Example,
@@ -27,8 +28,10 @@ from rlvr.diagnosis import (
 )
 from rlvr.diagnosis.fates import share_by_step
 from rlvr.diagnosis.headline import headline
+from rlvr.record import Span, TokenDetails, TrainingSequence
 from rlvr.views.document import document
 from rlvr.views.terminal.ledger import ledger_bar, ledger_view
+from rlvr.views.terminal.tokens import strip_view
 from rlvr.views.terminal.verdict import outcomes_view, verdict_in_short, verdict_view
 from rlvr.views.verdict import verdict_values
 
@@ -222,6 +225,27 @@ def test_the_lines_of_the_shown_ledger_add_up():
     shown = piped(ledger_view(verdict().ledger))
     assert "400 sound + 80 lost + 420 corrupted + 100 unverified = 1,000 rollouts" in shown
     assert "12 that a restart undid, at least 5 that were never recorded" in shown
+
+
+def test_a_strip_of_tokens_fits_eighty_columns_whatever_their_text():
+    ids = list(range(20))
+    sequence = TrainingSequence(
+        ids=ids,
+        loss_mask=[1] * 20,
+        spans=(Span(start=0, stop=20, turn=12, role="environment"),),
+        sampler_logprobs=[-12.5] * 20,
+        trainer_logprobs=[-12.5] * 20,
+    )
+    tokens = TokenDetails(sequences=(sequence,), expected_ids=((20, *ids[1:]),))
+    texts = ["<|reserved_special_token_000|>"] * 21
+    strip = token_strip(trajectory(tokens=tokens), 0, 5, texts)
+    for width, whole in ((80, False), (120, True)):
+        shown = piped(strip_view(strip), width)
+        assert max(map(len, shown.splitlines())) <= width
+        assert (texts[0] in shown) is whole
+        table = shown[shown.index("   place") : shown.index("loss ●")]
+        assert len(table.splitlines()) == 1 + len(strip.tokens)
+    assert "∅" in shown  # what attention saw was not recorded, which is not the same as "no"
 
 
 @pytest.mark.parametrize(

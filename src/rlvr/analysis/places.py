@@ -175,7 +175,7 @@ def _no_such(
 def _centre(pairs: Sequence[Pair], token: int, length: int) -> int | None:
     """The pair of the trained token; past their end, that of the token which should be there."""
     side = 0 if token < length else 1
-    return next((at for at, pair in enumerate(pairs) if pair[side] == token >= 0), None)
+    return next((at for at, pair in enumerate(pairs) if pair[side] == token), None)
 
 
 def _rows(pairs: Sequence[Pair], centre: int) -> Iterator[tuple[int, int]]:
