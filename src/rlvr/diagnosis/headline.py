@@ -1,6 +1,6 @@
 """A verdict in one or two sentences."""
 
-from rlvr.diagnosis.finding import Severity, Verdict
+from rlvr.diagnosis.finding import Outcome, Severity, Verdict
 from rlvr.diagnosis.ledger import Fate, Ledger
 
 _FEW = 0.5  # below this share sound, the sentence begins with "Only"
@@ -68,7 +68,8 @@ def _next(verdict: Verdict) -> str:
     unknown = len({outcome.code for outcome in verdict.unknown})
     if not unknown:
         return ""
-    judged = {outcome.code for outcome in (*verdict.findings, *verdict.healthy, *verdict.unknown)}
+    outcomes: tuple[Outcome, ...] = (*verdict.findings, *verdict.healthy, *verdict.unknown)
+    judged = {outcome.code for outcome in outcomes}
     return f"{unknown} of {len(judged)} causes could not be judged for want of evidence."
 
 
