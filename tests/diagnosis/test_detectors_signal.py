@@ -185,6 +185,12 @@ def test_a_penalty_that_never_applied_is_at_its_best():
     assert found["component-saturated"].severity is Severity.NOTE
 
 
+def test_a_penalty_that_always_applies_is_constant():
+    weights = {"correct": 1.0, "too_long": -0.2}
+    found = constant(lambda p: {"correct": float(p.sample % 2), "too_long": 1.0}, weights=weights)
+    assert "too_long was 1: 17%" in found["component-constant"].sentence
+
+
 def test_a_saturated_component_is_a_note_with_the_step_from_which_on_it_was():
     found = constant(lambda p: {"correct": p.sample % 2, "format": float(p.step > 5 or p.n % 2)})
     saturated = found["component-saturated"]
@@ -267,6 +273,26 @@ def test_prompts_of_other_difficulty_are_no_conflict():
     assert isinstance(conflict(values), Healthy)
 
 
+@pytest.mark.parametrize(("count", "outcome"), [(40, Unknown), (2000, Finding)])
+def test_a_weak_conflict_is_found_only_when_proven(count, outcome):
+    def values(place):
+        good = float(place.sample % 2)
+        return {"correct": good, "brevity": 1 - good if place.group % 10 < 7 else good}
+
+    found = conflict(values, groups=count, size=2)
+    assert isinstance(found, outcome)
+    if outcome is Unknown:
+        assert "-0.40 within 40 groups" in found.because
+
+
+def test_a_component_that_right_answers_are_not_asked_for_makes_no_conflict():
+    def values(place):
+        good = float(place.sample % 2)
+        return {"correct": good, "brevity": math.nan if good else 1.0 - 0.1 * (place.sample > 1)}
+
+    assert not isinstance(conflict(values), Finding)
+
+
 def test_a_conflict_in_few_groups_is_unknown():
     values = {0: (0.0, 1.0), 1: (1.0, 0.0)}
     found = conflict(
@@ -337,6 +363,12 @@ def test_a_fifth_of_repeated_prompts_is_a_warning():
     found = prompts_of(lambda p: f"Question {p.group - (p.group % 5 == 4)}?", groups=640)
     assert found.severity is Severity.WARNING
     assert numbers(found)["repeating groups now"] == pytest.approx(0.2, abs=0.03)
+
+
+def test_a_few_groups_of_different_prompts_rule_out_that_ranks_share_them():
+    assert isinstance(
+        prompts_of(lambda p: f"Question {p.group}?", groups=16, world_size=2), Healthy
+    )
 
 
 def test_epochs_repeat_prompts_in_later_batches_and_are_healthy():

@@ -71,6 +71,8 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
         return (_finding(evidence, opposed, deviations),)
     if judged:
         lowest = min(judged, key=lambda pair: pair.correlation)
+        if lowest.correlation < CONFLICT:
+            return (_unsure(lowest),)
         return (
             Healthy(
                 code=CODE,
@@ -86,6 +88,16 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
             f" {CONFLICT_GROUPS}",
             needs="more steps",
         ),
+    )
+
+
+def _unsure(pair: _Pair) -> Unknown:
+    return Unknown(
+        code=CODE,
+        because=f"{pair.first} and {pair.second} have a correlation of {pair.correlation:+.2f}"
+        f" within {counted(pair.groups, 'group')}, which may be chance: the interval goes up to"
+        f" {pair.high:+.2f}",
+        needs="more steps",
     )
 
 
