@@ -18,9 +18,9 @@ On a CPU, without a server and without a download:
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from typer import Option
+from typer import Exit, Option
 
 from rlvr.cli.output import say
 from rlvr.cli.scripts import Launch, run_script, script_app, with_flags
@@ -52,6 +52,9 @@ def train(
     max_hops: Annotated[int, Option(help="Keep questions with fewer hops; 0 keeps all.")] = 3,
     prompt_style: Annotated[str, Option(help="full, or brief for a tiny model.")] = "full",
     max_turns: Annotated[int, Option(help="Messages that the model may write.")] = 10,
+    preflight: Annotated[
+        bool, Option("--preflight", help="Check one batch first; train only if no check fails.")
+    ] = False,
     training: TrainingOptions,
     lora: LoraOptions,
 ) -> None:
@@ -63,7 +66,8 @@ def train(
       scripts/train_musique.py train --model demo --datasets "synthetic,seed-0,train[:640]" \\
         --inference embedded --prompt-style brief --report-to none
 
-    Exit codes: 0 trained; 2 something is missing or wrong, and the message says what.
+    Exit codes: 0 trained; 1 a check of --preflight failed; 2 something is missing or wrong, and the
+    message says what.
     """
     from rlvr.trainers.starting import check_evaluation, check_prompts, check_start
 
@@ -105,9 +109,22 @@ def train(
         policy, env, args, tokenizer, peft_config=lora.config(), **training.recording()
     )
     check_prompts(trainer)
+    if preflight:
+        _check_first(trainer)
     if diagnosis is not None:
         trainer.add_callback(DiagnosisCallback(**diagnosis))
     trainer.train(resume_from_checkpoint=checkpoint)
+
+
+def _check_first(trainer: Any) -> None:
+    """Print what a preflight finds, and leave with exit code 1 if a check fails."""
+    import rlvr
+    from rlvr.cli.preflight import show_report
+
+    report = rlvr.preflight(trainer)
+    show_report(report)
+    if report.failed:
+        raise Exit(1)
 
 
 def _folder_of_demo() -> Path:
