@@ -15,7 +15,8 @@ from rlvr.callbacks.findings_log import metrics
 from rlvr.diagnosis import diagnose
 from rlvr.diagnosis.simulated import Fault, faulty_run, simulated_evidence
 from rlvr.errors import ConfigurationError
-from trainings import demo_policy, echo_environment, questions, train
+from rlvr.runs import find_runs
+from trainings import demo_policy, echo_environment, questions, train, trainer
 
 SCRIPT = Path(__file__).parent / "diagnosed_run.py"
 
@@ -93,6 +94,18 @@ def test_a_run_without_signal_stops_when_the_diagnosis_after_the_last_is_due(tmp
     assert "training stops at step 6: 2 diagnoses in a row" in said
     assert "0 of 32 rollouts reached the gradient sound" in said
     assert "zero-variance group" in said
+
+
+@pytest.mark.train
+def test_a_second_training_is_judged_by_itself(tmp_path):
+    training = trainer(
+        tmp_path, environment=echo_environment(reward=constant, count=80), max_steps=4,
+        callbacks=[DiagnosisCallback(every=2, stop_without_signal=1)],
+    )  # fmt: skip
+    for _ in range(2):
+        training.train()
+        assert training.state.global_step == 4
+    assert len({run.id for run in find_runs(tmp_path)}) == 2
 
 
 @pytest.mark.train

@@ -60,6 +60,9 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]  # transformers 
         self._stop_after = stop_without_signal
         self._fence = Fence("The diagnosis")
         self._wandb_fence = WandbFence(name="W&B log of the diagnosis", patience_s=_PATIENCE_S)
+        self._forget()
+
+    def _forget(self) -> None:
         self._running: threading.Thread | None = None
         self._told: tuple[Severity | None, frozenset[str]] = (None, frozenset())
         self._without_signal = 0
@@ -69,6 +72,10 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]  # transformers 
     def verdict(self) -> Verdict | None:
         """The newest verdict; None before the first, and on other ranks than 0."""
         return self._verdict
+
+    def on_train_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Begin anew: what an earlier training with this callback was told does not count."""
+        self._forget()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Act on the last diagnosis and begin the next, where one is due."""
