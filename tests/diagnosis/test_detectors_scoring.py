@@ -51,9 +51,14 @@ def test_a_scorer_that_raises_in_a_fifth_is_an_error_and_corrupts_what_trained_o
     assert found.corrupted > 100
 
 
-def test_a_single_failure_is_a_warning():
-    found = errors(lambda p: {"correct": None if p.n == 600 else float(p.n % 2)})
+def test_failures_in_two_of_a_hundred_are_a_warning():
+    found = errors(lambda p: {"correct": None if p.n % 50 == 0 else float(p.n % 2)})
     assert found.severity is Severity.WARNING
+
+
+def test_a_single_failure_is_a_note():
+    found = errors(lambda p: {"correct": None if p.n == 600 else float(p.n % 2)})
+    assert found.severity is Severity.NOTE
     assert [example.id for example in found.examples] == ["t000600"]
 
 
@@ -207,6 +212,22 @@ def test_a_fifth_of_right_answers_with_nothing_beside_the_full_score_is_a_warnin
     assert "although the same answer to the same question got the full score" in found.sentence
     assert found.lost + found.corrupted == 128
     assert numbers(found)["of them with nothing"] == 20  # of the last steps
+
+
+def loosely(place):
+    """Seven of ten answers hold the reference beside other words."""
+    return RIGHT if place.n % 10 < 3 else f"<answer>{REFERENCE} or Lunt</answer>"
+
+
+@pytest.mark.parametrize(("accepted", "outcome"), [(3, Unknown), (2, Finding)])
+def test_exact_answers_decide_where_most_answers_only_hold_the_reference(accepted, outcome):
+    found = silent(lambda p: {"correct": float(p.n % 10 < accepted)}, says=loosely, size=10)
+    assert isinstance(found, outcome)
+    if outcome is Finding:
+        assert found.severity is Severity.WARNING
+        assert "in another rollout" in found.sentence
+    else:
+        assert "none of those looked into" in found.because
 
 
 def test_one_contradiction_in_a_hundred_is_healthy():

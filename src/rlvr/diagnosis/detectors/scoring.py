@@ -20,7 +20,7 @@ from rlvr.diagnosis.finding import (
 from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.rollouts import Mask
 from rlvr.diagnosis.statistics import Share, Side, share
-from rlvr.diagnosis.thresholds import WRONG_REWARDS
+from rlvr.diagnosis.thresholds import UNAFFECTED, WRONG_REWARDS
 from rlvr.record import ScoreStatus
 
 ERRORS, DISAGREES = "scorer-errors", "scorer-disagrees"
@@ -51,7 +51,7 @@ def _errors(evidence: RunEvidence) -> Outcome:
             sentence=f"no scorer raised or timed out in {counted(len(rollouts), 'rollout')}",
         )
     now = _share(evidence, failed, rollouts.recent)
-    severity = Severity.WARNING if now.hits else Severity.NOTE
+    severity = Severity.WARNING if now.value > UNAFFECTED else Severity.NOTE
     if now.side(WRONG_REWARDS) is Side.ABOVE:
         severity = Severity.ERROR
     messages = _messages(evidence)

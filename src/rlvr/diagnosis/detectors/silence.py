@@ -60,7 +60,7 @@ def _silent(evidence: RunEvidence, found: StatingRollouts) -> Outcome:
     accepted = len(found.exact) - len(ignored)
     count = int((found.empty & found.stating).sum())
     if not ignored or accepted > len(ignored):
-        return Unknown(
+        return _contradiction(evidence, found) or Unknown(
             code=CODE,
             because=f"{found.name} gives nothing to {counted(count, 'rollout')} whose last answer"
             f" has the words of the reference, but {'none' if not ignored else 'few'} of those"
@@ -101,36 +101,49 @@ def _silent_sentence(
     return f"{sentence}: right answers are punished, and nothing can be learnt from the reward."
 
 
-def _seeing(evidence: RunEvidence, found: StatingRollouts) -> Outcome:
-    """Not most of them are ignored: are some, where the same answer was accepted?"""
+def _contradiction(evidence: RunEvidence, found: StatingRollouts) -> Finding | None:
+    """Some answers get nothing where the same answer to the same question got the full score."""
     solved = {scored.example for scored in found.exact if scored.full}
     comparable = [scored for scored in found.exact if scored.example in solved]
     contradicted = [scored for scored in comparable if scored.empty]
     examples = {scored.example for scored in comparable}
     refused = share(len(contradicted), len(comparable), clusters=len(examples))
-    if refused.side(CONTRADICTED) is Side.ABOVE:
-        return _finding(
-            evidence,
-            found,
-            ignored=contradicted,
-            severity=Severity.WARNING,
-            sentence=f"{found.name} gives nothing to {len(contradicted):,} of"
-            f" {len(comparable):,} rollouts looked into, although the same answer to the same"
-            " question got the full score in another rollout.",
-        )
+    if refused.side(CONTRADICTED) is not Side.ABOVE:
+        return None
+    return _finding(
+        evidence,
+        found,
+        ignored=contradicted,
+        severity=Severity.WARNING,
+        sentence=f"{found.name} gives nothing to {len(contradicted):,} of"
+        f" {len(comparable):,} rollouts looked into, although the same answer to the same"
+        " question got the full score in another rollout.",
+    )
+
+
+def _seeing(evidence: RunEvidence, found: StatingRollouts) -> Outcome:
+    """Not most of them are ignored: are some, where the same answer was accepted?"""
+    contradiction = _contradiction(evidence, found)
+    if contradiction is not None:
+        return contradiction
     if found.unseen.side(SILENT) is Side.BELOW:
         return Healthy(
             code=CODE,
             sentence=f"{found.name} rewards {percent(1 - found.unseen.value)} of the"
             f" {counted(int(found.unseen.trials), 'rollout')} that end with the reference answer",
         )
-    stating, total = int(found.stating.sum()), len(evidence.rollouts)
-    because = (
-        f"{stating:,} of {total:,} rollouts end with the reference answer, which can't tell"
-        if stating
-        else f"none of {total:,} rollouts ends with the reference answer, so nobody can tell"
-    )
-    return Unknown(code=CODE, because=f"{because} whether {found.name} would see it", needs=_NEEDS)
+    unseen, total = found.unseen, len(evidence.rollouts)
+    if unseen.trials:
+        because = (
+            f"of {counted(int(unseen.trials), 'rollout')} that end with the reference answer,"
+            f" {percent(unseen.value)} get nothing from {found.name}, too few to tell why"
+        )
+    else:
+        because = (
+            f"none of {total:,} rollouts ends with the reference answer, so nobody can tell"
+            f" whether {found.name} would see it"
+        )
+    return Unknown(code=CODE, because=because, needs=_NEEDS)
 
 
 def _finding(
