@@ -16,8 +16,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKES = ("make demo", "make test")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def commands(block: str) -> list[str]:
@@ -68,6 +68,23 @@ def test_the_base_install_shows_the_sample_without_torch(checkout: Path, tmp_pat
         [bin_folder / "python", "-c", "import torch"], check=False, capture_output=True
     )
     assert missing.returncode != 0, "the base install brought torch"
+
+
+def test_what_the_readme_shows_of_the_verdict_is_what_the_commands_print(tmp_path: Path) -> None:
+    section = README.partition("## Why is it flat?")[2].partition("\n## ")[0]
+    asked = [command for block in blocks("sh", section) for command in commands(block)]
+    asked += re.findall(r"^  (rlvr show .*)$", section, flags=re.MULTILINE)
+    shown = blocks("", re.sub(r"```sh\n.*?```", "", section, flags=re.DOTALL))
+    bin_folder = Path(sys.executable).parent
+    printed = [words(run(command, tmp_path, bin_folder)) for command in asked]
+    assert len(shown) >= 3
+    for block in shown:
+        for part in block.split("\n...\n"):
+            assert any(words(part) in output for output in printed), part
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
 
 
 @pytest.mark.train
