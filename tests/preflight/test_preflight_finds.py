@@ -120,6 +120,20 @@ def test_weights_of_lora_reach_the_sampler(tmp_path):
     assert report.failed == ()
 
 
+def test_a_forward_that_fails_is_found_and_the_checks_of_its_rollouts_go_on(tmp_path):
+    def no_room(*_, **__):
+        raise MemoryError("the batch is too large")
+
+    checked = trainer(tmp_path)
+    checked._get_per_token_logps = no_room
+    report = rlvr.preflight(checked)
+    assert report.first_to_mend.name == "a batch is generated"
+    assert "MemoryError: the batch is too large" in report.first_to_mend.sentence
+    assert report.check("training prompt is the served one").status is PASS
+    assert report.check("trainer sees the prompt").status is UNKNOWN
+    assert report.check("weights reach the sampler").status is UNKNOWN
+
+
 # The scorer
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rlvr.diagnosis.statistics import Side, share
 from rlvr.diagnosis.thresholds import FLAT_SPREAD
-from rlvr.preflight.dry_batch import DryBatch, DryRollout, Undecidable, repaired
+from rlvr.preflight.dry_batch import DryBatch, DryRollout, Undecidable, repaired, sharded
 from rlvr.preflight.thresholds import CUT
 from rlvr.record.check import Check, CheckStatus
 from rlvr.trainers.repairs import Repair
@@ -23,19 +23,20 @@ def generated_check(dry: DryBatch) -> tuple[Check, ...]:
                 name=GENERATED,
                 status=CheckStatus.PASS,
                 sentence=f"{len(dry.sampled())} rollouts of {len(dry.groups)} prompts went through"
-                " the trainer up to the update.",
+                f" the trainer up to {'its forward' if sharded(dry.trainer) else 'the update'}.",
             ),
         )
     error = dry.first_error or dry.error
     assert error is not None
     cause = error.__cause__ or error
-    ends = f"Generating a batch ends in {type(cause).__name__}: {cause}"
-    if not repaired(dry.trainer, Repair.GENERATION_ERRORS):
+    ends = f"The batch ends in {type(cause).__name__}: {cause}"
+    if dry.first_error and not repaired(dry.trainer, Repair.GENERATION_ERRORS):
         ends += (
             "; without the repair generation_errors training would only see a time-out after"
             f" {dry.trainer.args.async_generation_timeout:g} s"
         )
-    went_on = " The checks below use a second try, which answered such calls." * bool(dry.rollouts)
+    second = dry.first_error is not None and bool(dry.rollouts)
+    went_on = " The checks below use a second try, which answers calls that do not parse." * second
     return (
         Check(
             name=GENERATED,

@@ -57,7 +57,8 @@ class DryBatch:
 
     `rollouts` stand in groups of `group_size`. `first_error` is what ended the batch under the
     trainer's own settings; the rollouts are then those of a second try that answers malformed
-    calls and does without token ids. Where that failed too, there are none and `error` says why.
+    calls and does without token ids. `error` is what ended the last try, or the forward after it;
+    there may be no rollouts then.
     """
 
     trainer: Any
@@ -135,15 +136,24 @@ def dry_batch(trainer: Any) -> DryBatch:
         error = generator.errors[-1] if generator.errors else raised
     finally:
         generator.stop()
+    rollouts = _rollouts(generator, record)
+    if rollouts and sharded(trainer) and not generator.errors:
+        error = None  # that no forward is possible yet is no fault
     return DryBatch(
         trainer=trainer,
         view=generator.env,
         group_size=trainer.num_generations,
         examples=_examples(inputs, trainer.env),
-        rollouts=_rollouts(generator, record),
+        rollouts=rollouts,
         first_error=generator.errors[0] if generator.errors else None,
         error=error,
     )
+
+
+def sharded(trainer: Any) -> bool:
+    """Whether no process holds whole weights (ZeRO-3): then none can run a forward yet."""
+    plugin = trainer.accelerator.state.deepspeed_plugin
+    return plugin is not None and bool(plugin.zero_stage == 3)
 
 
 def _examples(inputs: Sequence[Any], env: Any) -> tuple[Example, ...]:
@@ -200,7 +210,7 @@ class _DryRecord:
         advantages: Sequence[float] | None = None,
         forwards: Sequence[Sequence[Forward | None]] | None = None,
     ) -> None:
-        if capture is None or advantages is None:
+        if capture is None:
             return
         self.trajectories = build_trajectories(
             capture,

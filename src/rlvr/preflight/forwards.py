@@ -12,7 +12,7 @@ import torch
 
 from rlvr.capture.rollout import CURRENT_ROLLOUT, RolloutCapture, current
 from rlvr.capture.sequences import SampledTurn, TokenRow, training_rows
-from rlvr.preflight.dry_batch import DryBatch, Example, Undecidable, in_a_worker
+from rlvr.preflight.dry_batch import DryBatch, Example, Undecidable, in_a_worker, sharded
 from rlvr.trainers.forwards import padded_rows
 
 _ROWS = 8
@@ -85,10 +85,7 @@ def check_whole_weights(trainer: Any) -> None:
     Raises:
         Undecidable: they are sharded.
     """
-    plugin = trainer.accelerator.state.deepspeed_plugin
-    if plugin is not None and plugin.zero_stage == 3:
-        raise Undecidable("the weights are sharded (ZeRO-3) until training starts")
-    if any(hasattr(parameter, "ds_id") for parameter in trainer.model.parameters()):
+    if sharded(trainer):
         raise Undecidable("the weights are sharded (ZeRO-3) until training starts")
 
 

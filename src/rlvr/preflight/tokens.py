@@ -5,6 +5,7 @@ import math
 from rlvr.capture.sequences import training_rows
 from rlvr.diagnosis.thresholds import GAP
 from rlvr.preflight.dry_batch import DryBatch, DryRollout, Undecidable
+from rlvr.preflight.forwards import check_whole_weights
 from rlvr.preflight.thresholds import RESTARTED
 from rlvr.record.check import Check, CheckStatus
 
@@ -164,6 +165,7 @@ def mask_check(dry: DryBatch) -> tuple[Check, ...]:
 
 def gap_check(dry: DryBatch) -> tuple[Check, ...]:
     """Mean |trainer - sampler| logprob of the dry batch, overall and by turn."""
+    check_whole_weights(dry.trainer)
     total: dict[int, float] = {}
     tokens: dict[int, int] = {}
     for rollout in dry.sampled():
@@ -174,7 +176,7 @@ def gap_check(dry: DryBatch) -> tuple[Check, ...]:
                 total[turn] = total.get(turn, 0.0) + mean * count
                 tokens[turn] = tokens.get(turn, 0) + count
     if not tokens:
-        raise Undecidable("the sampler returned no logprobs of sampled tokens that are trained")
+        raise Undecidable("trainer and sampler have no logprobs of the same tokens to compare")
     gap = sum(total.values()) / sum(tokens.values())
     turns = ", ".join(f"{total[turn] / tokens[turn]:.2g}" for turn in sorted(tokens)[:4])
     said = (
