@@ -52,10 +52,6 @@ wrote wrong is an error too, and a policy that learns writes wrong code often; a
 more often than it answers is worth a look whoever is at fault. For errors that no policy can
 cause, such as a refused connection, COSTLY_HABIT is enough."""
 
-SAME_ANSWER_ARGUMENTS = 20
-"""Different arguments that a tool was asked with before one answer to all of them is remarkable:
-with fewer, the interval of a share of 1 reaches below LARGE_MAJORITY."""
-
 FLAT_NOTED = 0.2
 FLAT_COSTLY = 0.5
 """Share of groups without spread. They add nothing to a batch's gradient, so a share f leaves the

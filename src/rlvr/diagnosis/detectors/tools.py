@@ -34,7 +34,6 @@ from rlvr.diagnosis.thresholds import (
     COSTLY_HABIT,
     FAILING_CALLS,
     LARGE_MAJORITY,
-    SAME_ANSWER_ARGUMENTS,
 )
 from rlvr.diagnosis.toolbox import ToolUse, tool_uses
 from rlvr.utils.text import one_line
@@ -174,7 +173,7 @@ def _judge(evidence: RunEvidence, use: ToolUse, *, only: bool, matters: bool) ->
             f" error, which the tool returns as its text: {use.top_failure}.",
             severity=Severity.ERROR if grave else Severity.WARNING,
         )
-    if use.arguments >= SAME_ANSWER_ARGUMENTS and use.same.side(LARGE_MAJORITY) is Side.ABOVE:
+    if use.same.side(LARGE_MAJORITY) is Side.ABOVE:
         return _Fault(
             hits=_among(rollouts, use.answered_same),
             sentence=f"`{use.name}` answers {percent(use.same.value)} of {use.arguments:,}"
