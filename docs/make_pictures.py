@@ -6,30 +6,40 @@ python docs/make_pictures.py
 import re
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from rlvr.analysis import SUMMARY_COLUMNS, summarise
 from rlvr.cli.opening import open_sample
+from rlvr.diagnosis import diagnose_run
 from rlvr.views.terminal.run import comparison_view
+from rlvr.views.terminal.verdict import verdict_view
 
 PICTURES = Path(__file__).parent / "pictures"
 
 
 def main() -> None:
     """Write every picture."""
+    PICTURES.mkdir(exist_ok=True)
     summaries = {
         name: summarise(open_sample(name).run.to_arrow(list(SUMMARY_COLUMNS)))
         for name in ("upstream", "repaired")
     }
+    draw("demo", comparison_view(summaries), title="rlvr show --sample")
+    upstream = open_sample("upstream")
+    verdict = verdict_view(diagnose_run(upstream.run), run=upstream.argument, title="upstream")
+    draw("verdict", verdict, title="rlvr diagnose --sample upstream", width=110)
+
+
+def draw(name: str, page: RenderableType, *, title: str, width: int = 92) -> None:
+    """Draw one page of the terminal as pictures/NAME.svg."""
     with Path("/dev/null").open("w") as nowhere:
-        console = Console(record=True, width=92, force_terminal=True, file=nowhere)
-        console.print(comparison_view(summaries))
-    PICTURES.mkdir(exist_ok=True)
-    picture = console.export_svg(title="rlvr show --sample")
+        console = Console(record=True, width=width, force_terminal=True, file=nowhere)
+        console.print(page)
+    picture = console.export_svg(title=title)
     # Rich points to a font on another host; a picture of ours asks nobody for anything.
     picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)
     picture = picture.replace("Fira Code", "DejaVu Sans Mono")
-    (PICTURES / "demo.svg").write_text(picture, encoding="utf-8")
+    (PICTURES / f"{name}.svg").write_text(picture, encoding="utf-8")
 
 
 if __name__ == "__main__":
