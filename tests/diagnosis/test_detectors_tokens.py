@@ -407,6 +407,28 @@ def test_a_gap_that_grows_is_weights_that_do_not_arrive():
     assert 2 <= outcome.since_step <= 4
 
 
+def growing_later(rollout):
+    return apart(0.001 * rollout.step, 0.05 * rollout.step, 0.1 * rollout.step)(rollout)
+
+
+def test_a_gap_that_grows_in_later_turns_is_no_other_history():
+    """Weights that do not arrive show first where the policy learns most."""
+    outcome = found_by(gap, rollouts(growing_later, steps=24))
+    assert "agreed when training began" in outcome.sentence
+
+
+def with_first_calls(rollout):
+    """One turn at first, several once the policy has learnt to call."""
+    if rollout.step < 4:
+        return with_evidence(gap_mean_by_turn=(0.01,), gap_tokens_by_turn=(54,))(rollout)
+    return apart(0.01, 0.9, 1.2)(rollout)
+
+
+def test_a_history_that_comes_with_the_first_calls_is_no_growing_gap():
+    outcome = found_by(gap, rollouts(with_first_calls, steps=24))
+    assert "the first turn agrees" in outcome.sentence
+
+
 def test_a_gap_from_the_first_step_on_is_another_prompt_or_weights():
     outcome = found_by(gap, rollouts(apart(0.6, 0.6, 0.6)))
     assert outcome.severity is Severity.ERROR

@@ -29,7 +29,12 @@ class Gaps:
     def over(self) -> Mask:
         """Where it is larger than rounding makes it, in the whole or in the turns after the first:
         a long first turn hides what is wrong with the others."""
-        return (self.mean > GAP) | (self.later > GAP)
+        return self.largest > GAP
+
+    @cached_property
+    def largest(self) -> Floats:
+        """The mean of each rollout or that of its turns after the first, whichever is larger."""
+        return np.fmax(self.mean, self.later)
 
     @cached_property
     def first(self) -> Floats:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rlvr.diagnosis.detectors.gap_causes import Cause, average, cause_of, gap_at_start
+from rlvr.diagnosis.detectors.gap_causes import Cause, average, cause_of, start_of
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -150,7 +150,7 @@ def _finding(evidence: RunEvidence, where: Mask, severity: Severity, cause: Caus
             rollouts,
             where & gaps.over,
             why="trainer and sampler disagree most here",
-            order=-np.fmax(gaps.mean, gaps.later),
+            order=-gaps.largest,
             turns=gaps.worst_turn,
             locate=_largest(evidence.details),
         ),
@@ -218,7 +218,7 @@ def _numbers(evidence: RunEvidence, where: Mask) -> tuple[Number, ...]:
         "mean gap": (average(gaps.mean, where), "nats"),
         "mean gap of the first turn": (average(gaps.first, where), "nats"),
         "mean gap of later turns": (average(gaps.later, where), "nats"),
-        "mean gap in the first steps": (gap_at_start(evidence), "nats"),
+        "mean gap in the first steps": (average(gaps.mean, start_of(evidence)), "nats"),
         "99th percentile in a rollout": (average(p99, where), "nats"),
         "tokens beyond 1 nat": (average(beyond, where), "share"),
     }

@@ -37,14 +37,14 @@ def average(values: Floats, where: Mask) -> float:
     return float(used.mean()) if used.size else math.nan
 
 
-def gap_at_start(evidence: RunEvidence) -> float:
-    """Mean gap of the first tenth of the steps that have one, of one step at least."""
+def start_of(evidence: RunEvidence) -> Mask:
+    """Rollouts with a gap of the first tenth of the steps that have one, of one step at least."""
     gaps, step = evidence.signal.gaps, evidence.rollouts.step
     steps = np.unique(step[gaps.known])
     if not steps.size:
-        return math.nan
+        return gaps.known
     last = steps[max(0, round(len(steps) * _START_SHARE) - 1)]
-    return average(gaps.mean, gaps.known & (step <= last))
+    return np.asarray(gaps.known & (step <= last))
 
 
 def cause_of(evidence: RunEvidence, where: Mask) -> Cause:
@@ -54,13 +54,12 @@ def cause_of(evidence: RunEvidence, where: Mask) -> Cause:
     found = where & gaps.over
     if (found & elsewhere).sum() > found.sum() / 2:
         return Cause.EXPLAINED
-    if average(gaps.first, where) <= GAP < average(gaps.later, where):
-        return Cause.HISTORY
     if _lagging(evidence, where):
         return Cause.LAG
-    start = gap_at_start(evidence)
-    if start <= GAP and average(gaps.mean, where) > _GROWN * start:
+    if _growing(evidence, where):
         return Cause.GROWING
+    if average(gaps.first, where) <= GAP < average(gaps.later, where):
+        return Cause.HISTORY
     return Cause.ALWAYS if other_temperature(evidence) is None else Cause.TEMPERATURE
 
 
@@ -72,14 +71,24 @@ def other_temperature(evidence: RunEvidence) -> float | None:
     return temperature if isinstance(temperature, int | float) and temperature != 1 else None
 
 
+def _growing(evidence: RunEvidence, where: Mask) -> bool:
+    """Small when training began, also in later turns if it is only these that are large now."""
+    gaps, start = evidence.signal.gaps, start_of(evidence)
+    at_start = average(gaps.largest, start)
+    if at_start > GAP or not average(gaps.largest, where) > _GROWN * at_start:
+        return False
+    return average(gaps.first, where) > GAP or not math.isnan(average(gaps.later, start))
+
+
 def _lagging(evidence: RunEvidence, where: Mask) -> bool:
     """Small wherever the weights were the newest, and not growing where they were older."""
-    rollouts, gaps = evidence.rollouts, evidence.signal.gaps
+    rollouts, size = evidence.rollouts, evidence.signal.gaps.largest
+    known = evidence.signal.gaps.known
     lag = rollouts.step - rollouts.numbers("derived_policy_version")
-    fresh, older = gaps.known & (lag == 0), gaps.known & (lag > 0)
+    fresh, older = known & (lag == 0), known & (lag > 0)
     if not (fresh.any() and (older & where).any()):
         return False
     steps = np.unique(rollouts.step[older])
     early = older & (rollouts.step <= steps[len(steps) // 3])
-    grown = average(gaps.mean, older & where) > _GROWN * average(gaps.mean, early)
-    return average(gaps.mean, fresh) <= GAP and not grown
+    grown = average(size, older & where) > _GROWN * average(size, early)
+    return average(size, fresh) <= GAP and not grown
