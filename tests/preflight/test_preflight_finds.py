@@ -305,6 +305,15 @@ def test_calls_that_stay_text_are_found(tmp_path):
     assert "8 calls were written: 8 stayed text" in check.sentence
 
 
+def test_a_single_call_that_stays_text_is_too_few_to_tell(tmp_path):
+    said = iter(["<function=look> 1"])
+    check = check_of(
+        "tool calls parsed", tmp_path, environment=with_tool(look), say=lambda _: next(said, "1")
+    )
+    assert check.status is UNKNOWN
+    assert "too few" in check.sentence
+
+
 def test_calls_that_do_not_parse_are_found_also_where_they_end_a_training(tmp_path):
     def say(prompt):
         return (
@@ -358,12 +367,13 @@ def test_a_constant_reward_is_found(tmp_path):
 
 
 def test_two_flat_groups_of_other_rewards_are_too_few_to_tell(tmp_path):
-    def of_question(prompt):
-        return float(len(prompt[-1]["content"]) > len("Say 1."))
+    def of_question(answer):
+        return float(int(answer) % 2)
 
-    environment = echo_environment(of_question, count=11)
+    environment = echo_environment(of_question)
     check = check_of("groups vary", tmp_path, environment=environment, shuffle_dataset=False)
-    assert check.status in {UNKNOWN, FAIL}
+    assert check.status is UNKNOWN
+    assert "none of 2 groups" in check.sentence
 
 
 def test_claimed_logprobs_of_nobody_are_a_gap_and_say_nothing_of_the_sync(tmp_path):

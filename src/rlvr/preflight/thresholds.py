@@ -5,6 +5,10 @@ CALLS_LOST = 0.5
 all of them; a policy that can be trained writes most of them well (5 % are malformed at the start
 of the demo's healthy training). Half lies far from both."""
 
+FEW_CALLS = 4
+"""Calls below which a lost one may be the policy's own slip: a server without a parser loses four
+of four, a policy that loses one in ten does so once in ten thousand times."""
+
 RESTARTED = 0.5
 """Share of later turns whose served prompt does not begin with the tokens before it. A chat
 template that rewrites history does it in nearly every turn; re-tokenisation that came out another
@@ -18,6 +22,7 @@ STILL = 1e-6
 """Nats that a logprob must move by when the context is swapped, at least, and ten times what two
 equal forwards differ by. A masked context moves it by exactly 0, a seen one by whole nats."""
 
-MEASURABLE = 0.1
+MEASURABLE = 0.5
 """Mean nats that a changed weight must move logprobs by before its way to the sampler is judged.
-Rounding of a sampler in bfloat16 stays well below: see `GAP` of rlvr.diagnosis.thresholds."""
+Rounding of a sampler in bfloat16 makes at most 0.07 (see `GAP` of rlvr.diagnosis.thresholds), and
+the old and the new weights are told apart by a factor of two."""

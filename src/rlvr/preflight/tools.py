@@ -10,14 +10,13 @@ from openai.types.chat import ChatCompletionMessageToolCall
 
 from rlvr.capture.messages import freeze_message
 from rlvr.capture.rollout import CURRENT_ROLLOUT, RolloutCapture, current
-from rlvr.diagnosis.statistics import Side, share
 from rlvr.preflight.dry_batch import DryBatch, Example, Undecidable, in_a_worker
-from rlvr.preflight.thresholds import CALLS_LOST
+from rlvr.preflight.thresholds import CALLS_LOST, FEW_CALLS
 from rlvr.record import Trajectory
 from rlvr.record.check import Check, CheckStatus
+from rlvr.utils.tags import unparsed_calls
 
 ROUND_TRIP, PARSED = "tools answer", "tool calls parsed"
-_MARKS = ("<tool_call>", "<function=", "[TOOL_CALLS]", "<|python_tag|>", "<|tool_call|>")
 # Exceptions of a tool that no argument explains.
 _BROKEN = (
     "TypeError", "NameError", "ImportError", "ModuleNotFoundError", "AttributeError",
@@ -179,11 +178,10 @@ def parsed_check(dry: DryBatch) -> tuple[Check, ...]:
     malformed = sum(r.malformed for trajectory in trajectories for r in trajectory.tool_results)
     if not text + calls:
         raise Undecidable(f"none of the {len(trajectories)} rollouts wrote a tool call")
-    groups = len(dry.groups)
-    as_text = share(text, text + calls, clusters=groups)
-    broken = share(malformed, text + calls, clusters=groups)
     said = f"{text + calls} calls were written: {text} stayed text, {malformed} did not parse"
-    if as_text.value > CALLS_LOST and as_text.side(0.0) is not Side.BELOW:
+    if text + malformed and text + calls < FEW_CALLS:
+        raise Undecidable(f"{said}, which are too few to tell")
+    if text / (text + calls) > CALLS_LOST:
         return (
             Check(
                 name=PARSED,
@@ -194,7 +192,7 @@ def parsed_check(dry: DryBatch) -> tuple[Check, ...]:
                 code="calls-unparsed",
             ),
         )
-    if broken.value > CALLS_LOST:
+    if malformed / (text + calls) > CALLS_LOST:
         return (
             Check(
                 name=PARSED,
@@ -211,11 +209,9 @@ def parsed_check(dry: DryBatch) -> tuple[Check, ...]:
 
 
 def _left_as_text(trajectory: Trajectory) -> int:
-    """Assistant messages without calls whose text holds the mark of one."""
+    """Calls in the text of assistant messages that have none parsed."""
     return sum(
-        1
+        unparsed_calls(message.text)
         for message in trajectory.completion
-        if message.role == "assistant"
-        and not message.tool_calls
-        and any(mark in message.text for mark in _MARKS)
+        if message.role == "assistant" and not message.tool_calls
     )
