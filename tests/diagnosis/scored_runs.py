@@ -94,7 +94,7 @@ def evidence(
         "run": "r",
         "rollouts": Rollouts(table=to_table(trajectories)),
         "info": run_info(components=dict.fromkeys(names, 1.0) if weights is None else weights),
-        "contents": tuple(trajectories[:100] + trajectories[-100:]),
+        "contents": tuple(trajectories[:100] + trajectories[100:][-100:]),
     }
     return RunEvidence(**(given | changes))
 

@@ -211,7 +211,7 @@ def test_a_fifth_of_right_answers_with_nothing_beside_the_full_score_is_a_warnin
     assert found.severity is Severity.WARNING
     assert "although the same answer to the same question got the full score" in found.sentence
     assert found.lost + found.corrupted == 128
-    assert numbers(found)["of them with nothing"] == 20  # of the last steps
+    assert numbers(found)["of them with the lowest value"] == 40
 
 
 def loosely(place):
@@ -228,6 +228,12 @@ def test_exact_answers_decide_where_most_answers_only_hold_the_reference(accepte
         assert "in another rollout" in found.sentence
     else:
         assert "none of those looked into" in found.because
+
+
+def test_contradictions_in_few_groups_are_unknown_and_not_healthy():
+    found = silent(lambda p: {"correct": float(p.n % 10 > 0)}, says=lambda _: RIGHT, groups=12)
+    assert isinstance(found, Unknown)
+    assert "5 of 48 answers that got the full score elsewhere" in found.because
 
 
 def test_one_contradiction_in_a_hundred_is_healthy():
@@ -247,7 +253,9 @@ def test_a_scorer_of_negative_numbers_is_judged_by_its_lowest():
 
 
 def test_a_scorer_that_gives_everyone_the_same_little_is_silent_too():
-    assert silent(lambda _: {"correct": 0.1}).severity is Severity.ERROR
+    found = silent(lambda _: {"correct": 0.1})
+    assert found.severity is Severity.ERROR
+    assert "get the lowest value, 0.1, from correct" in found.sentence
 
 
 def test_a_scorer_that_gives_everyone_everything_is_not_silent():

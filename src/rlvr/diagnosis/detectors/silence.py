@@ -56,15 +56,17 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
 
 def _silent(evidence: RunEvidence, found: StatingRollouts) -> Outcome:
     """Most rollouts that state the reference get nothing: is that the scorer's fault?"""
-    ignored = [scored for scored in found.exact if scored.empty]
-    accepted = len(found.exact) - len(ignored)
+    looked_into = found.exact_now
+    ignored = [scored for scored in looked_into if scored.empty]
+    accepted = len(looked_into) - len(ignored)
     count = int((found.empty & found.stating).sum())
     if not ignored or accepted > len(ignored):
         return _contradiction(evidence, found) or Unknown(
             code=CODE,
-            because=f"{found.name} gives nothing to {counted(count, 'rollout')} whose last answer"
-            f" has the words of the reference, but {'none' if not ignored else 'few'} of those"
-            " looked into answers with exactly the reference, so it may be right",
+            because=f"{found.name} gives {found.nothing} to {counted(count, 'rollout')} whose last"
+            " answer has the words of the reference, but"
+            f" {'none' if not ignored else 'few'} of those looked into"
+            " answers with exactly the reference, so it may be right",
             needs=_NEEDS,
         )
     marked = [scored for scored in ignored if scored.marked]
@@ -76,6 +78,7 @@ def _silent(evidence: RunEvidence, found: StatingRollouts) -> Outcome:
     return _finding(
         evidence,
         found,
+        looked_into=looked_into,
         ignored=marked or ignored,
         severity=Severity.ERROR if never and marked and (most or not others) else Severity.WARNING,
         sentence=_silent_sentence(found, count, never=never, marked=bool(marked), others=others),
@@ -87,7 +90,7 @@ def _silent_sentence(
 ) -> str:
     sentence = (
         f"{count:,} of the {int(found.stating.sum()):,} rollouts that end with the reference answer"
-        f" get nothing from {found.name}"
+        f" get {found.nothing} from {found.name}"
     )
     if others:
         return (
@@ -101,21 +104,33 @@ def _silent_sentence(
     return f"{sentence}: right answers are punished, and nothing can be learnt from the reward."
 
 
-def _contradiction(evidence: RunEvidence, found: StatingRollouts) -> Finding | None:
-    """Some answers get nothing where the same answer to the same question got the full score."""
+def _contradiction(evidence: RunEvidence, found: StatingRollouts) -> Finding | Unknown | None:
+    """Some answers get nothing where the same answer to the same question got the full score.
+
+    None where hardly any do.
+    """
     solved = {scored.example for scored in found.exact if scored.full}
     comparable = [scored for scored in found.exact if scored.example in solved]
     contradicted = [scored for scored in comparable if scored.empty]
     examples = {scored.example for scored in comparable}
     refused = share(len(contradicted), len(comparable), clusters=len(examples))
-    if refused.side(CONTRADICTED) is not Side.ABOVE:
+    if not contradicted or refused.value <= CONTRADICTED:
         return None
+    if refused.side(CONTRADICTED) is not Side.ABOVE:
+        return Unknown(
+            code=CODE,
+            because=f"{found.name} gives {found.nothing} to {len(contradicted):,} of"
+            f" {len(comparable):,} answers that got the full score elsewhere, too few to tell"
+            f" whether that is more than {percent(CONTRADICTED)}",
+            needs=_NEEDS,
+        )
     return _finding(
         evidence,
         found,
+        looked_into=comparable,
         ignored=contradicted,
         severity=Severity.WARNING,
-        sentence=f"{found.name} gives nothing to {len(contradicted):,} of"
+        sentence=f"{found.name} gives {found.nothing} to {len(contradicted):,} of"
         f" {len(comparable):,} rollouts looked into, although the same answer to the same"
         " question got the full score in another rollout.",
     )
@@ -136,7 +151,7 @@ def _seeing(evidence: RunEvidence, found: StatingRollouts) -> Outcome:
     if unseen.trials:
         because = (
             f"of {counted(int(unseen.trials), 'rollout')} that end with the reference answer,"
-            f" {percent(unseen.value)} get nothing from {found.name}, too few to tell why"
+            f" {percent(unseen.value)} get {found.nothing} from {found.name}, too few to tell why"
         )
     else:
         because = (
@@ -150,6 +165,7 @@ def _finding(
     evidence: RunEvidence,
     found: StatingRollouts,
     *,
+    looked_into: Sequence[ExactAnswer],
     ignored: Sequence[ExactAnswer],
     severity: Severity,
     sentence: str,
@@ -170,18 +186,18 @@ def _finding(
                 unit="rollouts",
             ),
             Number(
-                name=f"of them with nothing from {found.name}",
+                name=f"of them with the lowest value of {found.name}",
                 value=int(unseen.sum()),
                 unit="rollouts",
             ),
             Number(
                 name="looked into: answers that are the reference to the letter",
-                value=len(found.exact),
+                value=len(looked_into),
                 unit="rollouts",
             ),
             Number(
-                name="of them with nothing",
-                value=sum(scored.empty for scored in found.exact),
+                name="of them with the lowest value",
+                value=sum(scored.empty for scored in looked_into),
                 unit="rollouts",
             ),
         ),
@@ -195,7 +211,7 @@ def _finding(
         examples=examples_of(
             rollouts,
             unseen,
-            why="it ends with the reference answer and gets nothing",
+            why=f"it ends with the reference answer and gets {found.nothing.rstrip(',')}",
             locate={
                 scored.id: Example(id=scored.id, why="", turn=scored.turn) for scored in ignored
             },

@@ -23,6 +23,7 @@ class ExactAnswer:
     """
 
     id: str
+    step: int
     example: str
     turn: int
     marked: bool
@@ -36,7 +37,8 @@ class StatingRollouts:
 
     `empty` marks the rollouts to which it gives its lowest value, `stating` those that state the
     reference and that it scored; both of shape (rollouts,). `unseen` is the share of the former
-    among the latter, `exact` those of them that answer with exactly the reference.
+    among the latter from step `since` on, `exact` those of all steps that answer with exactly the
+    reference. `lowest` is -inf where even the lowest value is full.
     """
 
     name: str
@@ -45,6 +47,18 @@ class StatingRollouts:
     stating: Mask
     unseen: Share
     exact: tuple[ExactAnswer, ...]
+    since: int
+    lowest: float
+
+    @property
+    def exact_now(self) -> tuple[ExactAnswer, ...]:
+        """Those of the steps that `unseen` is about."""
+        return tuple(answer for answer in self.exact if answer.step >= self.since)
+
+    @property
+    def nothing(self) -> str:
+        """The lowest value, as a sentence says it."""
+        return "nothing" if self.lowest <= 0 else f"the lowest value, {self.lowest:g},"
 
 
 def judging_components(evidence: RunEvidence) -> tuple[str, ...]:
@@ -67,7 +81,6 @@ def stating_rollouts(evidence: RunEvidence, name: str) -> StatingRollouts:
     stating = rollouts.is_true("derived_reference_in_answer") & finite
     recent = stating & rollouts.recent
     asked = recent if rollouts.clusters(recent) >= STATING_GROUPS else stating
-    since = int(rollouts.step[asked].min()) if asked.any() else 0
     return StatingRollouts(
         name=name,
         values=values,
@@ -79,9 +92,10 @@ def stating_rollouts(evidence: RunEvidence, name: str) -> StatingRollouts:
         exact=tuple(
             scored
             for trajectory in evidence.contents
-            if trajectory.step >= since
-            and (scored := _exact(trajectory, name, low, high)) is not None
+            if (scored := _exact(trajectory, name, low, high)) is not None
         ),
+        since=int(rollouts.step[asked].min()) if asked.any() else 0,
+        lowest=low,
     )
 
 
@@ -104,6 +118,7 @@ def _exact(trajectory: Trajectory, name: str, low: float, high: float) -> ExactA
         return None
     return ExactAnswer(
         id=trajectory.id or "",
+        step=trajectory.step,
         example=trajectory.example_id or trajectory.group_id,
         turn=len(texts) - 1,
         marked=bool(tag_bodies(texts[-1], "answer")) or boxed(texts[-1]) is not None,
