@@ -26,10 +26,10 @@ class DemoPart(StrEnum):
 
 def preflight(
     script: Annotated[
-        Path | None, typer.Argument(metavar="[SCRIPT", help="The Python file that trains.")
+        Path | None, typer.Argument(metavar="SCRIPT", help="The Python file that trains.")
     ] = None,
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="ARGS...]", help="Its own arguments.")
+        list[str] | None, typer.Argument(metavar="ARGS", help="Its own arguments.")
     ] = None,
     *,
     demo: Annotated[
