@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     def preflight(trainer: Any) -> PreflightReport:
         """Check a trainer before its first step; see `rlvr.preflight.checks`."""
 
+
 __version__ = "0.1.0"
 __all__ = ["Recorder", "__version__", "diagnose", "open_run", "preflight"]
 

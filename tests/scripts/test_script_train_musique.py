@@ -27,7 +27,7 @@ FLAGS = shlex.split("""
     max-prompt-length max-tokens batch-size num-generations gradient-accumulation-steps
     num-iterations scale-rewards max-grad-norm temperature num-batches-ahead max-steps epochs
     bf16 no-bf16 gradient-checkpointing save-steps resume eval-steps report-to run-name
-    output-dir seed cpu diagnose-every stop-without-signal
+    output-dir seed cpu diagnose-every stop-without-signal token-details-every preflight
 """)
 
 

@@ -27,7 +27,7 @@ def ledger(
 
     Each rollout stands on one line, so the lines add up. sound: reached the gradient as it should.
     lost: gave no gradient. corrupted: reached it with wrong context, tokens, policy or reward.
-    unverified: reached it, and its tokens were not recorded.
+    unverified: what was trained of it was not recorded.
 
     \b
     Example:
