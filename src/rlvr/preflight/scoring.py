@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from rlvr.capture.rollout import CAPTURE_KEY, RolloutCapture
 from rlvr.preflight.dry_batch import DryBatch, Example, Undecidable, in_a_worker, in_this_thread
@@ -33,6 +33,15 @@ class Score:
     reward: float
     components: Mapping[str, float]
     errors: Mapping[str, str]
+
+
+@runtime_checkable
+class WritesGold(Protocol):
+    """An environment that knows how its gold answers are written."""
+
+    def gold_completion(self, example: Example) -> Any:
+        """A completion that deserves the full reward: text, or messages."""
+        ...
 
 
 def scorer_checks(dry: DryBatch) -> tuple[Check, ...]:
@@ -70,11 +79,8 @@ def _attempts(dry: DryBatch) -> list[Attempt]:
 
 
 def _written(env: Any, example: Example) -> dict[str, Any]:
-    """An empty answer, and the gold one in every form that we know.
-
-    An environment that knows better has a method `gold_completion(example)`: text, or messages.
-    """
-    if hasattr(env, "gold_completion"):
+    """An empty answer, and the gold one in every form that we know, or as the environment does."""
+    if isinstance(env, WritesGold):
         forms = {"gold_completion": env.gold_completion(example)}
     elif example.answer:
         forms = {
