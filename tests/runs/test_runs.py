@@ -12,7 +12,15 @@ import pytest
 import rlvr
 from builders import RUN_ID, batches, odd_trajectory, run_info, trajectory, write_run
 from rlvr.errors import ConfigurationError, NewerFormat, RecordNotFound, RunNotFound
-from rlvr.record import MetricRow, Mode, TokenDetails, TrainingSequence
+from rlvr.record import (
+    FORWARD_EVIDENCE,
+    FORWARD_FIELDS,
+    Annotation,
+    MetricRow,
+    Mode,
+    TokenDetails,
+    TrainingSequence,
+)
 from rlvr.recorder import Recorder
 from rlvr.runs import find_runs, open_run
 
@@ -307,3 +315,51 @@ def test_importing_stays_light(module, unwanted):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert unwanted.isdisjoint(loaded)
+
+
+def handed_in(folder, id, **payload):
+    """A note of another process about a rollout that it trained."""
+    with Recorder.open(folder, run=RUN_ID, attempt=0, rank=1, world_size=2) as recorder:
+        note = Annotation(id=id, kind=FORWARD_EVIDENCE, source="rank 1", payload=payload)
+        recorder.annotate([note])
+
+
+def unseen():
+    """A rollout whose forward rank 0 did not run."""
+    absent = dict.fromkeys(FORWARD_FIELDS)
+    return trajectory(evidence=replace(trajectory().evidence, **absent))
+
+
+def test_what_another_process_saw_of_a_rollout_fills_what_rank_0_does_not_know(tmp_path):
+    write_run(tmp_path, steps=1, extra=[unseen()])
+    run = open_run(tmp_path)
+    (id,) = [t.id for t in run.trajectories() if t.evidence.gap_mean is None]
+    handed_in(tmp_path, id, gap_mean=0.5, gap_mean_by_turn=(0.5, math.nan), attended_share=0.25)
+    evidence = run.trajectory(id).evidence
+    assert (evidence.gap_mean, evidence.attended_share) == (0.5, 0.25)
+    assert repr(evidence.gap_mean_by_turn) == "(0.5, nan)"
+    assert evidence.entropy_mean is None
+    row = run.to_arrow(["gap_mean", "step"]).to_pylist()[-1]
+    assert row == {"gap_mean": 0.5, "step": trajectory().step}
+    assert [t.evidence.gap_mean for t in run.trajectories()][-1] == 0.5
+
+
+def test_what_is_recorded_is_never_overwritten_by_what_comes_later(tmp_path):
+    write_run(tmp_path, steps=1)
+    run = open_run(tmp_path)
+    first = next(iter(run.trajectories()))
+    handed_in(tmp_path, first.id, gap_mean=9.0, reward=9.0, trained_tokens=9)
+    assert run.trajectory(first.id) == first
+    assert run.to_arrow(["gap_mean"])["gap_mean"][0].as_py() == first.evidence.gap_mean
+
+
+def test_a_torn_note_costs_its_evidence_and_nothing_else(tmp_path):
+    folder = write_run(tmp_path, steps=1, extra=[unseen()])
+    run = open_run(tmp_path)
+    ids = [t.id for t in run.trajectories()]
+    handed_in(tmp_path, ids[-1], gap_mean=0.5)
+    (path,) = (folder / "annotations" / FORWARD_EVIDENCE).iterdir()
+    path.write_bytes(path.read_bytes()[:-20])
+    assert [t.id for t in run.trajectories()] == ids
+    assert run.trajectory(ids[-1]).evidence.gap_mean is None
+    assert [path.name in str(damaged) for damaged in run.damaged] == [True]

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import rlvr
+from rlvr.diagnosis import Fate, Severity
+from rlvr.record import FORWARD_EVIDENCE
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
 pytestmark = [pytest.mark.train, pytest.mark.slow]
@@ -75,11 +77,39 @@ def test_groups_are_whole_and_advantages_follow_from_the_recorded_rewards(repair
             assert trajectory.advantage == pytest.approx(expected, abs=1e-3)
 
 
-def test_rank_0_knows_the_forward_of_its_own_rows_only(repaired):
+def test_each_process_adds_what_its_forward_showed_of_the_rollouts_that_it_trained(repaired):
+    added = {note.id: note for note in repaired.annotations(kind=FORWARD_EVIDENCE)}
+    for batch in by_step(repaired).values():
+        assert [t.id in added for t in batch] == [False] * 8 + [True] * 8
+        for trajectory in batch:
+            evidence = trajectory.evidence
+            assert evidence.attended_share == 1.0
+            assert evidence.gap_mean < 1e-4
+            assert sum(evidence.gap_tokens_by_turn) == evidence.sampled_tokens
+            assert evidence.entropy_mean > 0
+
+
+def test_the_evidence_of_all_processes_is_in_every_reading(repaired):
+    table = repaired.to_arrow(["gap_mean", "attended_share", "gap_tokens_by_turn"])
+    assert table.column_names == ["gap_mean", "attended_share", "gap_tokens_by_turn"]
+    assert all(table[name].null_count == 0 for name in table.column_names)
+    last = list(repaired.trajectories())[-1]
+    assert last.evidence.attended_share == 1.0
+    assert repr(repaired.trajectory(last.id)) == repr(last)  # NaN is not equal to itself
+    assert repr(last) in map(repr, repaired.group(last.group_id))
+
+
+def test_no_rollout_of_a_run_of_two_processes_is_unverified(repaired):
+    verdict = rlvr.diagnose(repaired)
+    assert verdict.ledger.total == 32
+    assert verdict.ledger.count(Fate.UNVERIFIED) == 0
+    assert verdict.worst is not Severity.ERROR
+
+
+def test_token_details_hold_the_forward_of_rank_0_only(repaired):
     for batch in by_step(repaired).values():
         known = [t.tokens.sequences[0].trainer_logprobs is not None for t in batch]
         assert known == [True] * 8 + [False] * 8
-        assert max(t.evidence.gap_mean for t in batch[:8]) < 1e-4
 
 
 def test_the_run_knows_both_processes(repaired):
@@ -94,3 +124,7 @@ def test_as_shipped_both_processes_train_on_the_same_prompts(tmp_path):
     for batch in by_step(run).values():
         first, second = batch[:8], batch[8:]
         assert [t.example_id for t in first] == [t.example_id for t in second]
+    outcomes = rlvr.diagnose(run)
+    assert outcomes.finding("duplicate-prompts") or "duplicate-prompts" in {
+        unknown.code for unknown in outcomes.unknown
+    }

@@ -152,7 +152,7 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]  # transformers 
 def _gives_nothing(verdict: Verdict) -> bool:
     """Whether (nearly) none of the rollouts that the record can judge reached the gradient sound.
 
-    Rollouts of other ranks leave no token evidence and are not counted.
+    Rollouts whose process has not handed in yet what it saw of their tokens are not counted.
     """
     judged = verdict.rollouts - verdict.ledger.count(Fate.UNVERIFIED)
     return judged > 0 and verdict.ledger.count(Fate.SOUND) <= UNAFFECTED * judged

@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rlvr.capture.sequences import TokenRow
-from rlvr.record import TokenDetails, TokenEvidence, TrainingSequence
+from rlvr.record import (
+    FORWARD_FIELDS,
+    Json,
+    TokenDetails,
+    TokenEvidence,
+    TrainingSequence,
+)
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -63,6 +69,22 @@ def token_evidence(
         compared=mask & sampled,
         turn_count=turn_count,
     )
+
+
+def forward_evidence(
+    rows: Sequence[TokenRow], forwards: Sequence[Forward | None]
+) -> dict[str, Json]:
+    """The fields of FORWARD_FIELDS that the forwards give; none where a forward is missing."""
+    evidence = token_evidence(
+        rows,
+        forwards,
+        turn_count=1 + max((turn for row in rows for turn in row.turns), default=-1),
+        served_prompt_tokens=None,
+        ids_match=None,
+        truncated=None,
+    )
+    fields = {name: getattr(evidence, name) for name in FORWARD_FIELDS}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _with_forward(

@@ -7,7 +7,14 @@ Absent is None and NaN stays NaN: neither ever becomes 0.
 from rlvr.record.messages import Blob, ContentPart, Message, ToolCall, ToolResult
 from rlvr.record.run import Annotation, Attempt, MetricRow, RunInfo
 from rlvr.record.sink import Sink, SinkReport
-from rlvr.record.tokens import Span, TokenDetails, TokenEvidence, TrainingSequence
+from rlvr.record.tokens import (
+    FORWARD_EVIDENCE,
+    FORWARD_FIELDS,
+    Span,
+    TokenDetails,
+    TokenEvidence,
+    TrainingSequence,
+)
 from rlvr.record.trajectory import (
     Component,
     Cost,
@@ -20,6 +27,8 @@ from rlvr.record.trajectory import (
 )
 
 __all__ = [
+    "FORWARD_EVIDENCE",
+    "FORWARD_FIELDS",
     "Annotation",
     "Attempt",
     "Blob",

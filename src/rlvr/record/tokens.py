@@ -3,6 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+FORWARD_EVIDENCE = "forward_evidence"
+"""Kind of the annotations by which a process adds to rank 0's records what its forward showed of
+the rollouts that it trained. The payload has fields of FORWARD_FIELDS."""
+
+FORWARD_FIELDS = (
+    "attended_share",
+    "unattended_prompt_tokens",
+    "unattended_environment_tokens",
+    "unattended_sampled_tokens",
+    "gap_mean",
+    "gap_p99",
+    "gap_beyond_1nat",
+    "gap_mean_by_turn",
+    "gap_tokens_by_turn",
+    "entropy_mean",
+)
+"""The fields of TokenEvidence that only the process knows that trained the rollout."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenEvidence:

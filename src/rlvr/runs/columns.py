@@ -1,7 +1,7 @@
 """Which columns a question gets, and tables of just these."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ def just(wanted: Sequence[str]) -> Callable[[Sequence[str]], list[str]]:
     return lambda present: [name for name in wanted if name in set(present)]
 
 
-def wanted_schema(columns: Sequence[str] | None) -> pa.Schema:
+def wanted_schema(columns: Iterable[str] | None) -> pa.Schema:
     """Schema of the columns named, or of every scalar and derived one.
 
     Raises:

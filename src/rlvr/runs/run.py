@@ -13,7 +13,13 @@ from rlvr.record import Annotation, Attempt, MetricRow, Mode, RunInfo, Trajector
 from rlvr.runs.attempts import read_attempts, supersession
 from rlvr.runs.columns import just, shaped, wanted_schema, without_tokens
 from rlvr.runs.files import BatchFile, Damage, RowFilter, batch_files, every_column, matches
-from rlvr.runs.later import annotation_files, metric_files, read_annotations, read_metrics
+from rlvr.runs.later import (
+    ForwardEvidence,
+    annotation_files,
+    metric_files,
+    read_annotations,
+    read_metrics,
+)
 from rlvr.runs.status import RunStatus, read_status
 from rlvr.store import RUN_FILE, VOCABULARY_FILE, blob_path, parse_record_id
 
@@ -94,8 +100,9 @@ class Run:
         """
         where = RowFilter(group=group, reward=reward)
         choose = every_column if tokens else without_tokens
+        later = ForwardEvidence(self.path, self._damage)
         for file in self._files(mode=mode, step=step, superseded=superseded):
-            yield from self._read(file.path, choose, where)
+            yield from map(later.fill, self._read(file.path, choose, where))
 
     def trajectory(self, id: str) -> Trajectory:
         """The trajectory of that id, superseded or not.
@@ -107,7 +114,7 @@ class Run:
         if place is not None:
             path = self.path / place[0].path
             for trajectory in self._read(path, every_column, RowFilter(id=id)):
-                return trajectory
+                return ForwardEvidence(self.path, self._damage, id=id).fill(trajectory)
         raise RecordNotFound(self._no_such_id(id))
 
     def group(self, group_id: str) -> tuple[Trajectory, ...]:
@@ -128,7 +135,8 @@ class Run:
             raise RecordNotFound(
                 f"no group {group_id!r} in {self.path}. A trajectory's group_id names its group."
             )
-        return tuple(sorted(rows, key=lambda row: (row.sample, row.id or "")))
+        later = ForwardEvidence(self.path, self._damage)
+        return tuple(sorted(map(later.fill, rows), key=lambda row: (row.sample, row.id or "")))
 
     def steps(self, mode: Mode | str | None = None) -> list[int]:
         """The steps that have trajectories, in order."""
@@ -155,12 +163,17 @@ class Run:
         """
         schema = wanted_schema(columns)
         where = RowFilter(group=group, reward=reward)
+        filled = ForwardEvidence.concerns(schema.names)
+        read = wanted_schema(dict.fromkeys([*schema.names, "id"])) if filled else schema
         tables = [
-            shaped(table, schema)
+            shaped(table, read)
             for file in self._files(mode=mode, step=step, superseded=superseded)
-            for table in self._damage.tables(file.path, just(schema.names), where)
+            for table in self._damage.tables(file.path, just(read.names), where)
         ]
-        return pa.concat_tables(tables) if tables else schema.empty_table()
+        table = pa.concat_tables(tables) if tables else read.empty_table()
+        if filled:
+            table = ForwardEvidence(self.path, self._damage).fill_table(table)
+        return table.select(schema.names)
 
     def to_pandas(self, columns: Sequence[str] | None = None, **filters: Any) -> "pd.DataFrame":
         """`to_arrow` as a data frame, with a column reward_COMPONENT for each component.

@@ -283,6 +283,9 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             capture = self.async_generator.captures.pop(batch_id)
             advantages = pending.advantages.tolist()
             self._record.batch(capture, Mode.TRAIN, advantages=advantages, forwards=known)
+        else:
+            own = zip(local, merged, strict=True)
+            self._record.forwards({at: (rollouts[at], forward) for at, forward in own})
 
     def _rows_of_all_rollouts(self, batch_id: int) -> list[Any]:
         """Every rollout's training sequences, on every process."""

@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlvr.capture.evidence import Forward
+from rlvr.capture.evidence import Forward, forward_evidence
 from rlvr.capture.rollout import BatchCapture
+from rlvr.capture.sequences import TokenRow
 from rlvr.capture.trajectories import BatchPlace, build_trajectories
-from rlvr.record import MetricRow, Mode, RunInfo, Sink
+from rlvr.record import FORWARD_EVIDENCE, Annotation, MetricRow, Mode, RunInfo, Sink
 from rlvr.recorder import Fence, Recorder
+from rlvr.store import BatchName
 from rlvr.trainers.recording import closing_line, open_recorder, run_of_checkpoint
 from rlvr.trainers.vocabulary import token_texts
+
+Rows = Sequence[TokenRow]
+Forwards = Sequence[Forward | None]
 
 
 class TrainingRecord:
@@ -127,6 +132,37 @@ class TrainingRecord:
             return
         self._fence.worked()
         self.recorder.record_batch(trajectories)
+
+    def forwards(self, rollouts: Mapping[int, tuple[Rows, Forwards]]) -> None:
+        """Add to rank 0's records what this process's forward showed of a batch.
+
+        `rollouts` has training sequences and their forwards by the rollout's place in the batch.
+        Rank 0 calls `batch` instead: both count batches alike, so that ids agree.
+        """
+        if self.recorder is None:
+            return
+        name = BatchName(
+            mode=Mode.TRAIN,
+            step=self._trainer.state.global_step,
+            batch=self.recorder.next_batch(Mode.TRAIN),
+            attempt=self.recorder.attempt,
+            rank=0,
+        )
+        try:
+            notes = [
+                Annotation(
+                    id=name.record_id(place),
+                    kind=FORWARD_EVIDENCE,
+                    source=f"rank {self.recorder.rank}",
+                    payload=forward_evidence(rows, forwards),
+                )
+                for place, (rows, forwards) in rollouts.items()
+            ]
+        except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
+            self._fence.failed(error, f"Token evidence of {len(rollouts)} rollouts is missing.")
+            return
+        self._fence.worked()
+        self.recorder.annotate([note for note in notes if note.payload])
 
     def _keeps_tokens(self, step: int) -> bool:
         return self.token_details_every > 0 and step % self.token_details_every == 0

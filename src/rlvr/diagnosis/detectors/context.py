@@ -31,7 +31,7 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
             Unknown(
                 code=CODE,
                 because="no rollout recorded which tokens attention could see",
-                needs="a run recorded by a trainer of rlvr.trainers, on the rank that trained it",
+                needs="a run recorded by a trainer of rlvr.trainers",
             ),
         )
     blind = signal.holds[Reason.CONTEXT]

@@ -90,8 +90,7 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
             Unknown(
                 code=CODE,
                 because="no rollout has logprobs of both the trainer and the sampler",
-                needs="a server that returns logprobs, and a trainer of rlvr.trainers on the rank"
-                " that trained the rollout",
+                needs="a server that returns logprobs, and a trainer of rlvr.trainers",
             ),
         )
     now = gaps.known & rollouts.recent
