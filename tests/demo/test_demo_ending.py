@@ -23,7 +23,7 @@ def verdict_on(name: str, printed: str) -> str:
     return printed.partition(f"── The verdict on {name} ──")[2].partition("\n── ")[0]
 
 
-def test_the_verdict_on_the_shipped_trainer_names_its_defects_with_share_example_and_remedy(
+def test_the_verdict_on_the_shipped_trainer_names_its_defects_with_all_it_takes(
     printed,
 ):
     shown = verdict_on("upstream", printed)
@@ -31,6 +31,7 @@ def test_the_verdict_on_the_shipped_trainer_names_its_defects_with_share_example
     for code in ("context-not-attended", "tokens-not-sampled"):
         finding = shown.partition(f"ERROR  {code}")[2].partition("\n\n")[0]
         assert "corrupted (100%)" in finding.splitlines()[0]
+        assert "could refute it" in finding
         assert "what to do" in finding
         assert "  rlvr show outputs/demo/upstream train-s" in finding
         assert "--token" in finding

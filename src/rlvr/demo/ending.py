@@ -1,7 +1,7 @@
 """What the demo ends with: a success and a failure, curves, and the verdict on each run."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -28,18 +28,17 @@ def ending(runs: Mapping[str, Run], places: Mapping[str, str]) -> list[Renderabl
     summarised = summaries(runs)
     name, run = list(runs.items())[-1]
     parts: list[RenderableType] = []
-    examples = _examples(run)
-    for title, trajectory in examples:
+    for title, trajectory in _examples(run):
         siblings = run.group(trajectory.group_id)
         parts += [heading(title), trajectory_view(trajectory, info=run.info, siblings=siblings)]
     title = f"components, {name}"
-    parts.append(reward_curves(_components(summarised[name]), title=title, height=8))
+    parts.append(reward_curves(_components(summarised[name]), title=title, height=7))
     parts.append(comparison_view(summarised))
     for part, verdict in verdicts(runs).items():
         parts += [heading(f"The verdict on {part}"), _exact_match(summarised[part])]
         parts.append(verdict_in_short(verdict, run=places[part]))
     parts.append(heading("Next"))
-    parts += [layout.command(*line) for line in _commands(places, name, examples)]
+    parts += [layout.command(*line) for line in _commands(places, name)]
     return parts
 
 
@@ -75,14 +74,10 @@ def _examples(run: Run) -> list[tuple[str, Trajectory]]:
     ]
 
 
-def _commands(
-    places: Mapping[str, str], name: str, examples: Sequence[tuple[str, Trajectory]]
-) -> list[tuple[str, str]]:
-    failed = examples[-1][1]
+def _commands(places: Mapping[str, str], name: str) -> list[tuple[str, str]]:
     return [
         *((f"rlvr diagnose {place}", f"{run}: the whole verdict") for run, place in places.items()),
-        *((f"rlvr show {place}", f"the {run} run on a page") for run, place in places.items()),
-        (f"rlvr show {places[name]} {failed.id}", "one trajectory among its siblings"),
+        (f"rlvr show {places[name]}", f"the {name} run on a page"),
         (f"rlvr show {places[name]} --max-reward 0.3", "what still goes wrong"),
     ]
 

@@ -219,8 +219,8 @@ def _brief(finding: Finding, run: str) -> Iterator[RenderableType]:
     shown = Text().append(f"{mark}  {inert(finding.code)}", style)
     yield shown.append(f"  {_cost(finding)}", "dim")
     yield Text(one_line(finding.sentence, _LONG))
-    if finding.remedy:
-        yield layout.facts([("what to do", Text(one_line(finding.remedy, _LONG)))])
+    said = (("could refute it", finding.refuted_by), ("what to do", finding.remedy))
+    yield layout.facts((name, Text(one_line(text, _LONG))) for name, text in said if text)
     if finding.examples:
         yield _command(run, finding.examples[0])
 
