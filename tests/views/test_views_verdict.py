@@ -273,7 +273,7 @@ def test_the_bar_has_its_length_and_shows_every_fate_there_is(counts):
         ({"reached": 10, "tokens": 90}, "ee", "Only 10% of 100 rollouts reached the gradient"),
         ({"reached": 90, "tokens": 10}, "e", "90% of 100 rollouts reached the gradient sound"),
         ({"reached": 90, "all_solved": 10}, "w", "No error found, but 1 warning: 90% of 100"),
-        ({"reached": 90, "all_solved": 10}, "", "No defect found: 90% of 100 rollouts"),
+        ({"reached": 90, "all_solved": 10}, "", "No defect found so far: 90% of 100 rollouts"),
         ({"reached": 999, "all_solved": 1}, "", "over 99% of 1,000 rollouts reached the"),
         ({"no_evidence": 10}, "", "100% of 10 rollouts reached the gradient unverified"),
         ({"reached": 5, "no_evidence": 5}, "n", "50% of 10 rollouts reached the gradient sound"),
@@ -290,8 +290,12 @@ def test_the_headline_says_the_state_in_one_sentence(counts, severities, said):
 
 def test_the_headline_names_what_to_mend_first_and_counts_what_nobody_could_judge():
     assert headline(verdict())[1] == "Mend first: tokens-not-sampled."
-    assert headline(verdict(findings=()))[1].startswith("2 of 3 causes could not be judged")
-    assert len(headline(verdict(findings=(), unknown=()))) == 1
+    few = verdict(findings=())
+    assert headline(few)[1].startswith("2 of 3 causes could not be judged")
+    assert headline(few)[0].startswith("No defect found so far: ")
+    assert "?  No defect found so far" in piped(verdict_view(few))
+    (alone,) = headline(verdict(findings=(), unknown=()))
+    assert alone.startswith("No defect found: ")
 
 
 def test_a_run_without_training_rollouts_has_a_verdict_that_claims_nothing():

@@ -26,6 +26,7 @@ def _state(verdict: Verdict) -> str:
         return f"{errors} to mend, though {reached}{_rest(ledger)}."
     warnings = _count(verdict, "warning")
     found = f"No error found, but {warnings}" if warnings else "No defect found"
+    found += "" if mostly_judged(verdict) else " so far"
     return f"{found}: {reached}{_rest(ledger)}."
 
 
@@ -65,12 +66,23 @@ def _next(verdict: Verdict) -> str:
         return f"Mend first: {', '.join(codes)}."
     if verdict.worst is Severity.WARNING:
         return f"Look at: {', '.join(codes)}."
-    unknown = len({outcome.code for outcome in verdict.unknown})
+    unknown, asked = _causes(verdict)
     if not unknown:
         return ""
+    return f"{unknown} of {asked} causes could not be judged for want of evidence."
+
+
+def mostly_judged(verdict: Verdict) -> bool:
+    """Whether at least half of the causes could be judged."""
+    unknown, asked = _causes(verdict)
+    return 2 * unknown <= asked
+
+
+def _causes(verdict: Verdict) -> tuple[int, int]:
+    """How many causes are unknown, and how many were asked for."""
     outcomes: tuple[Outcome, ...] = (*verdict.findings, *verdict.healthy, *verdict.unknown)
-    judged = {outcome.code for outcome in outcomes}
-    return f"{unknown} of {len(judged)} causes could not be judged for want of evidence."
+    unknown = {outcome.code for outcome in verdict.unknown}
+    return len(unknown), len({outcome.code for outcome in outcomes})
 
 
 def _count(verdict: Verdict, severity: str) -> str:

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rlvr.diagnosis import Example, Finding, Healthy, Number, Severity, Unknown, Verdict
-from rlvr.diagnosis.headline import headline
+from rlvr.diagnosis.headline import headline, mostly_judged
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.curves import Curves
 from rlvr.views.terminal.ledger import ledger_in_short, outside
@@ -117,7 +117,7 @@ def _headline_mark(verdict: Verdict) -> tuple[str, str]:
     if verdict.worst in (Severity.ERROR, Severity.WARNING):
         mark, style = _MARKS[verdict.worst]
         return mark[0], style
-    return "✓", "bold green"
+    return ("✓", "bold green") if mostly_judged(verdict) else ("?", "bold")
 
 
 def _in_full(finding: Finding, run: str, place: str) -> Iterator[RenderableType]:
