@@ -11,7 +11,6 @@ import pytest
 import typer
 
 from builders import GROUP_SIZE, RUN_ID, odd_trajectory, trajectory, write_run
-from rlvr.cli import main
 from rlvr.cli.app import build
 from rlvr.record import Message
 
@@ -23,20 +22,6 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs")
     write_run(path / "demo")
     return path
-
-
-@pytest.fixture
-def rlvr(folder, capsys, monkeypatch):
-    """Runs the command line where the recorded run lies; returns code, output and talk."""
-    monkeypatch.chdir(folder)
-
-    def run(*arguments) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return stopped.value.code or 0, out, err
-
-    return run
 
 
 def child(*arguments, code: str | None = None, **environment) -> subprocess.CompletedProcess:

@@ -11,7 +11,6 @@ from dataclasses import replace
 import pytest
 
 from builders import RUN_ID, trajectory, write_run
-from rlvr.cli import main
 from rlvr.cli.diagnose import read_evidence
 from rlvr.cli.opening import open_named
 from rlvr.codec import encode_vocabulary
@@ -68,20 +67,6 @@ def folder(tmp_path_factory):
     texts = [f"w{at}" for at in range(50)] + [" \n", EVIL]
     (run / "vocabulary.json").write_bytes(encode_vocabulary(texts))
     return path
-
-
-@pytest.fixture
-def rlvr(folder, capsys, monkeypatch):
-    """Runs the command line where the recorded runs lie; returns code, output and talk."""
-    monkeypatch.chdir(folder)
-
-    def run(*arguments) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return stopped.value.code or 0, out, err
-
-    return run
 
 
 DETAILED = "train-s000007-b000007-a00-r000-00000"

@@ -11,16 +11,16 @@ from enum import StrEnum
 
 import numpy as np
 
+from rlvr.analysis.advantage import EPSILON
 from rlvr.diagnosis.rollouts import Floats, Mask, Rollouts
 from rlvr.diagnosis.thresholds import FLAT_SPREAD, UNAFFECTED
 
 _CLOSE = 1e-3  # trainers compute in float32, and other orders of summation are allowed
-_EPSILON = 1e-4  # the most that a trainer adds to the standard deviation (verifiers and TRL do)
 _ROUNDING = 4 * 6e-8  # float32, of the reward itself
 _FITS = 0.5
 _TELLING_GROUPS = 8  # shuffled advantages of pairs are proportional in one group of four by chance
 
-FLAT_ADVANTAGE = 2 * FLAT_SPREAD / _EPSILON
+FLAT_ADVANTAGE = 2 * FLAT_SPREAD / EPSILON
 """The largest advantage that a group of equal rewards can give."""
 
 
@@ -91,7 +91,7 @@ def _fitted(
         del declared[dropped]
     best = min(declared, key=lambda name: int((telling & declared[name]).sum()))
     expected = {
-        Normalisation.SCALED: centred.reward / (centred.std + _EPSILON),
+        Normalisation.SCALED: centred.reward / (centred.std + EPSILON),
         Normalisation.PLAIN: centred.reward,
     }[best]
     if (telling & declared[best]).sum() <= _FITS * telling.sum():
@@ -141,7 +141,7 @@ def _whole(rollouts: Rollouts, group_size: int | None) -> Mask:
 def _off_scaled(centred: _Centred) -> Mask:
     """Outside of what the division by std plus an epsilon between 0 and 1e-4 can give."""
     std = np.where(centred.flat, 1.0, centred.std)
-    one, other = centred.reward / (std + _EPSILON), centred.reward / std
+    one, other = centred.reward / (std + EPSILON), centred.reward / std
     slack = _CLOSE * (1 + np.abs(one)) + centred.rounding / std
     low, high = np.minimum(one, other) - slack, np.maximum(one, other) + slack
     return _unless_flat(centred, (centred.recorded < low) | (centred.recorded > high))

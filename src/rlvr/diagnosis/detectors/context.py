@@ -17,15 +17,25 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
+from rlvr.diagnosis.rollouts import Mask
 
 CODE = "context-not-attended"
+_LOOKALIKES = (
+    LookAlike(
+        what="padding, which attention rightly skips",
+        told_apart_by="the share is of non-padding tokens only",
+    ),
+    LookAlike(
+        what="training tokens that are not the sampled ones",
+        told_apart_by="that shows in the ids (tokens-not-sampled), this in the mask; both make the"
+        " trainer's logprobs differ from the sampler's",
+    ),
+)
 
 
 def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     """Rollouts of which some non-padding token is masked out of attention."""
-    rollouts, signal = evidence.rollouts, evidence.signal
-    unseen = 1 - rollouts.numbers("attended_share")
-    judged = int((~np.isnan(unseen)).sum())
+    judged = int((~np.isnan(evidence.rollouts.numbers("attended_share"))).sum())
     if not judged:
         return (
             Unknown(
@@ -34,10 +44,8 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
                 needs="a run recorded by a trainer of rlvr.trainers",
             ),
         )
-    blind = signal.holds[Reason.CONTEXT]
-    corrupted = signal.concerned(Reason.CONTEXT)
-    affected = int(blind.sum())
-    if not affected:
+    blind = evidence.signal.holds[Reason.CONTEXT]
+    if not blind.any():
         return (
             Healthy(
                 code=CODE,
@@ -45,66 +53,54 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
                 f" {counted(judged, 'rollout')} that recorded it",
             ),
         )
-    share = affected / judged
+    return (_finding(evidence, blind, judged=judged),)
+
+
+def _finding(evidence: RunEvidence, blind: Mask, *, judged: int) -> Finding:
+    rollouts = evidence.rollouts
+    affected = int(blind.sum())
+    unseen = 1 - rollouts.numbers("attended_share")
     hidden = {
-        who: float(np.nansum(rollouts.numbers(f"unattended_{who}_tokens")))
+        who: int(np.nansum(rollouts.numbers(f"unattended_{who}_tokens")))
         for who in ("prompt", "environment", "sampled")
     }
-    return (
-        Finding(
-            code=CODE,
-            severity=severity_of_defect(rollouts, blind, share),
-            sentence=in_rollouts(affected, judged=judged, of=len(rollouts))
-            + _sentence(hidden)
-            + end_of_defect(rollouts, blind),
-            rollouts=len(rollouts),
-            corrupted=int(corrupted.sum()),
-            numbers=(
-                Number(name="rollouts with hidden tokens", value=share, unit="share"),
-                Number(
-                    name="tokens hidden in them",
-                    value=float(np.nanmean(unseen[blind])),
-                    unit="share",
-                ),
-                *(
-                    Number(name=f"hidden {who} tokens", value=int(count), unit="tokens")
-                    for who, count in hidden.items()
-                ),
-            ),
-            plot=Plot(
-                title="share of the tokens that attention could not see",
-                series={"hidden": rollouts.by_step(unseen)},
-                y_range=(0.0, 1.0),
-            ),
-            examples=examples_of(
-                rollouts,
-                blind,
-                order=-unseen,
-                why="its context is hidden from the trainer",
-                locate=_first_hidden(evidence),
-            ),
-            lookalikes=(
-                LookAlike(
-                    what="padding, which attention rightly skips",
-                    told_apart_by="the share is of non-padding tokens only",
-                ),
-                LookAlike(
-                    what="training tokens that are not the sampled ones",
-                    told_apart_by="that shows in the ids (tokens-not-sampled), this in the mask;"
-                    " both make the trainer's logprobs differ from the sampler's",
-                ),
-            ),
-            refuted_by="swap the prompt of a rollout for another one and compute the trainer's"
-            " logprobs again: if they move, the context is seen. `rlvr preflight` does it.",
-            remedy="give the trainer an attention mask of ones over all real tokens and keep the"
-            " loss mask apart from it: in EnhancedGRPOTrainer the repair `attention`"
-            ' (repairs="all").',
-            since_step=int(rollouts.step[blind].min()),
+    numbers = (
+        Number(name="rollouts with hidden tokens", value=affected / judged, unit="share"),
+        Number(name="tokens hidden in them", value=float(unseen[blind].mean()), unit="share"),
+        *(Number(name=f"hidden {who} tokens", value=hidden[who], unit="tokens") for who in hidden),
+    )
+    return Finding(
+        code=CODE,
+        severity=severity_of_defect(rollouts, blind, affected / judged),
+        sentence=in_rollouts(affected, judged=judged, of=len(rollouts))
+        + _sentence(hidden)
+        + end_of_defect(rollouts, blind),
+        rollouts=len(rollouts),
+        corrupted=int(evidence.signal.concerned(Reason.CONTEXT).sum()),
+        numbers=numbers,
+        plot=Plot(
+            title="share of the tokens that attention could not see",
+            series={"hidden": rollouts.by_step(unseen)},
+            y_range=(0.0, 1.0),
         ),
+        examples=examples_of(
+            rollouts,
+            blind,
+            order=-unseen,
+            why="its context is hidden from the trainer",
+            locate=_first_hidden(evidence),
+        ),
+        lookalikes=_LOOKALIKES,
+        refuted_by="swap the prompt of a rollout for another one and compute the trainer's"
+        " logprobs again: if they move, the context is seen. `rlvr preflight` does it.",
+        remedy="give the trainer an attention mask of ones over all real tokens and keep the"
+        " loss mask apart from it: in EnhancedGRPOTrainer the repair `attention`"
+        ' (repairs="all").',
+        since_step=int(rollouts.step[blind].min()),
     )
 
 
-def _sentence(hidden: dict[str, float]) -> str:
+def _sentence(hidden: dict[str, int]) -> str:
     names = {"prompt": "the prompt", "environment": "tool results", "sampled": "sampled tokens"}
     seen_by = [names[who] for who, count in hidden.items() if count] or ["part of the context"]
     return (

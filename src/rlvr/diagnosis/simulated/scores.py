@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from rlvr.analysis.advantage import EPSILON
 from rlvr.diagnosis.simulated.episodes import Episode
 from rlvr.diagnosis.simulated.settings import Fault, SimulatedRun
 from rlvr.record import Component, ScoreStatus, Trajectory
 
 _HELD = 0.5  # what a scorer that always says the same says
 _PARTIAL = ("f1", "tests_share", "citation")
-_EPSILON = 1e-4  # GRPO's, in verifiers and TRL alike
 
 
 def components_of(
@@ -59,7 +59,7 @@ def with_advantages(run: SimulatedRun, group: Sequence[Trajectory]) -> list[Traj
     rewards = np.array([rollout.reward for rollout in group], dtype=np.float32)
     centred = rewards - rewards.mean()
     if run.scale_rewards:
-        centred = centred / (np.float32(statistics.stdev(rewards.tolist())) + np.float32(_EPSILON))
+        centred = centred / (np.float32(statistics.stdev(rewards.tolist())) + np.float32(EPSILON))
     return [replace(r, advantage=float(a)) for r, a in zip(group, centred, strict=True)]
 
 
