@@ -10,6 +10,7 @@ from rlvr.preflight import batch, scoring, swaps, tokens, tools, weight_sync
 from rlvr.preflight.dry_batch import DryBatch, Undecidable, dry_batch
 from rlvr.preflight.untouched import untouched
 from rlvr.record.check import Check, CheckStatus, PreflightReport
+from rlvr.trainers.engines import engine_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def preflight(trainer: Any) -> PreflightReport:
     report = PreflightReport(
         trainer=type(trainer).__name__,
         repairs=tuple(sorted(trainer._repairs)),
-        inference=trainer._inference_name,
+        inference=engine_name(trainer._inference),
         rollouts=len(dry.rollouts),
         duration_s=time.perf_counter() - began,
         checks=checks,

@@ -21,6 +21,7 @@ from rlvr.errors import ConfigurationError
 from rlvr.record import Mode, RunInfo, Sink
 from rlvr.trainers import shims
 from rlvr.trainers.banner import banner
+from rlvr.trainers.engines import engine_factory, engine_name
 from rlvr.trainers.evaluation import broadcast_metrics, log_as_evaluation
 from rlvr.trainers.fenced_wandb import fence_wandb_callback
 from rlvr.trainers.forwards import EntropyTap, PendingBatch, padded_rows, with_rows
@@ -102,30 +103,9 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         self.add_callback(RunInCheckpoint(lambda: self._record.recorder))
 
     def _client_seam(self) -> contextlib.AbstractContextManager[None]:
-        if self._inference == "vllm":
-            shims.check_vllm()
-            return contextlib.nullcontext()
-        if self._inference == "embedded":
-            return shims.vllm_client_of(self._embedded_engine)
-        if isinstance(self._inference, str):
-            raise ConfigurationError(
-                f"inference is 'vllm', 'embedded' or an engine, not {self._inference!r}"
-            )
-        return shims.vllm_client_of(lambda: self._inference)
-
-    def _embedded_engine(self) -> Any:
-        from rlvr.inference.embedded import EmbeddedEngine
-
-        return EmbeddedEngine(self.model, self.processing_class, max_model_len=self.max_seq_len)
-
-    @property
-    def _samples_here(self) -> bool:
-        return bool(self._inference != "vllm")
-
-    @property
-    def _inference_name(self) -> str:
-        named = isinstance(self._inference, str)
-        return self._inference if named else type(self._inference).__name__
+        factory = engine_factory(self, self._inference)
+        self._own_engine = factory is not None
+        return contextlib.nullcontext() if factory is None else shims.vllm_client_of(factory)
 
     def _recording_generator(self) -> RecordingBatchGenerator:
         settings = ViewSettings(
@@ -144,7 +124,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             num_batches_ahead=self.num_batches_ahead,
             max_queue_size=self.args.async_max_queue_size,
             generation_timeout=self.args.async_generation_timeout,
-            client_factory=self.vllm_client.client if self._samples_here else None,
+            client_factory=self.vllm_client.client if self._own_engine else None,
             carry_errors=Repair.GENERATION_ERRORS in self._repairs,
             cut_rows=Repair.ROW_TRUNCATION in self._repairs,
             own_evaluation=Repair.EVALUATION in self._repairs,
@@ -191,7 +171,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             self._run_info, sinks=self._sinks(), checkpoint=kwargs.get("resume_from_checkpoint")
         )
         if self.accelerator.is_main_process:
-            shown = banner(self._repairs, inference=self._inference_name, folder=folder)
+            shown = banner(self._repairs, inference=engine_name(self._inference), folder=folder)
             print(shown, file=sys.stderr)  # noqa: T201  # the one banner of a run
         if Repair.TRAIN_AGAIN in self._repairs:
             self.async_generator.rearm()
@@ -221,7 +201,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             self._step = 0
         every = self.gradient_accumulation_steps * self.num_iterations
         self._next_batch_id = self._step // every
-        if self._samples_here or Repair.RESUME in self._repairs:
+        if self._own_engine or Repair.RESUME in self._repairs:
             self._last_loaded_step = -1
 
     def _prepare_inputs(self, inputs: Any) -> Any:
@@ -381,7 +361,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
     # Recording
 
     def _run_info(self, run: str | None) -> RunInfo:
-        return run_info_of(self, run, self._repairs, self._inference_name)
+        return run_info_of(self, run, self._repairs, engine_name(self._inference))
 
     def _sinks(self) -> list[Sink]:
         if not self.accelerator.is_main_process or "wandb" not in self.args.report_to:
