@@ -8,7 +8,7 @@ they rely on is listed in `shims.PRIVATE_NAMES`.
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,20 @@ from rlvr.errors import ConfigurationError
 from rlvr.record import Mode, RunInfo, Sink
 from rlvr.trainers import shims
 from rlvr.trainers.banner import banner
+from rlvr.trainers.batches import finish_batch
 from rlvr.trainers.engines import engine_factory, engine_name
 from rlvr.trainers.evaluation import broadcast_metrics, log_as_evaluation
 from rlvr.trainers.fenced_wandb import fence_wandb_callback
-from rlvr.trainers.forwards import EntropyTap, PendingBatch, padded_rows, with_rows
+from rlvr.trainers.forwards import EntropyTap, PendingBatch
+from rlvr.trainers.gathering import whole_weights
 from rlvr.trainers.generator import RecordingBatchGenerator
+from rlvr.trainers.launches import check_processes, check_sharding
 from rlvr.trainers.recording import RunInCheckpoint
 from rlvr.trainers.repairs import Repair, resolve_repairs
 from rlvr.trainers.run_info import run_info_of
 from rlvr.trainers.sampler import RankLoader, RankSampler
 from rlvr.trainers.training_record import TrainingRecord
+from rlvr.trainers.updates import ROW_NUMBERS
 
 
 class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has no types
@@ -51,7 +55,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
     Raises:
         UnsupportedLibrary: a verifiers version with another trainer.
         MissingDependency: inference="vllm" without vllm installed.
-        ConfigurationError: an unknown repair or inference, or token_details_every below 1.
+        ConfigurationError: an unknown repair or inference, token_details_every below 1, or a launch
+            that would train otherwise than it says (see `rlvr.trainers.launches`).
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         **kwargs: Any,
     ) -> None:
         shims.check_verifiers()
+        check_processes(args)
         if token_details_every < 1:
             raise ConfigurationError(
                 f"token_details_every is {token_details_every}; use 1 for every step, or a larger"
@@ -89,6 +95,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             token_details_every=token_details_every if log_token_details else 0,
         )
         self._pending: PendingBatch | None = None
+        self._computed: list[torch.Tensor] | None = None
         self._loop_begins = True
         self._buffered_inputs: Any = None
         self.control: Any = None
@@ -98,6 +105,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             super().__init__(
                 model, env, args, shims.tokenizer_of_lists(processing_class), *positional, **kwargs
             )
+        check_sharding(self.accelerator)
         self.async_generator = self._recording_generator()
         fence_wandb_callback(self)
         self.add_callback(RunInCheckpoint(lambda: self._record.recorder))
@@ -210,13 +218,15 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         batch_id = self._step // (self.gradient_accumulation_steps * self.num_iterations)
         self._pending = None
         try:
-            chunk = super()._prepare_inputs(inputs)
+            with shims.rows_numbered(ROW_NUMBERS):
+                chunk = super()._prepare_inputs(inputs)
         except BaseException:  # keep the rollouts of a batch that never reached the update
             self._record.batch(self.async_generator.captures.pop(batch_id, None), Mode.TRAIN)
             raise
-        if self._pending is None:  # the batch is in use already
+        pending, self._pending = self._pending, None
+        if pending is None:  # the batch is in use already
             return chunk
-        self._finish_batch(batch_id, len(inputs))
+        finish_batch(self, pending, batch_id, len(inputs))
         return self._buffered_inputs[(self._step - 1) % self.gradient_accumulation_steps]
 
     def _compute_advantages(self, rewards: torch.Tensor) -> torch.Tensor:
@@ -245,78 +255,39 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         )
         if pending is not None and isinstance(runner, EntropyTap):
             pending.add_forward(input_ids, attended, logprobs, runner.entropies)
+        if self._computed is not None:
+            self._computed.append(logprobs.detach())
         return logprobs
 
-    def _finish_batch(self, batch_id: int, rows_per_process: int) -> None:
-        """Train the further sequences of the batch, and record it."""
-        pending, self._pending = self._pending, None
-        assert pending is not None
-        rollouts = self._rows_of_all_rollouts(batch_id)
-        first = self.accelerator.process_index * rows_per_process
-        local = range(first, first + rows_per_process)
-        forwards = pending.forwards_of([rollouts[index][:1] for index in local])
-        further = self._train_further_sequences(rollouts, local, pending.advantages)
-        merged = [own + more for own, more in zip(forwards, further, strict=True)]
-        if self.accelerator.is_main_process:
-            known: list[list[Any]] = [[None] * len(rows) for rows in rollouts]
-            known[first : first + rows_per_process] = merged
-            capture = self.async_generator.captures.pop(batch_id)
-            advantages = pending.advantages.tolist()
-            self._record.batch(capture, Mode.TRAIN, advantages=advantages, forwards=known)
-        else:
-            own = zip(local, merged, strict=True)
-            self._record.forwards({at: (rollouts[at], forward) for at, forward in own})
+    @contextlib.contextmanager
+    def observed(self, pending: PendingBatch) -> Iterator[None]:
+        """What the forwards meanwhile show goes to `pending`."""
+        self._pending = pending
+        try:
+            yield
+        finally:
+            self._pending = None
 
-    def _rows_of_all_rollouts(self, batch_id: int) -> list[Any]:
-        """Every rollout's training sequences, on every process."""
-        from accelerate.utils import broadcast_object_list
+    def _move_model_to_vllm(self) -> None:
+        sharded = self.accelerator.is_fsdp2
+        with whole_weights(self.model) if sharded else contextlib.nullcontext():
+            super()._move_model_to_vllm()
 
-        held: list[Any] = [None]
-        if self.accelerator.is_main_process:
-            rollouts = self.async_generator.captures[batch_id].rollouts
-            held = [[rollout.rows for rollout in rollouts]]
-        if self.accelerator.num_processes > 1:
-            broadcast_object_list(held, from_process=0)
-        rows: list[Any] = held[0]
-        return rows
-
-    def _train_further_sequences(
-        self, rollouts: Sequence[Any], local: range, advantages: torch.Tensor
-    ) -> list[list[Any]]:
-        """Add the sequences of restarted histories to this process's micro-batches.
-
-        Every process runs the forward as soon as one has such a sequence, because the forward of
-        sharded weights is a collective.
-        """
-        forwards: list[list[Any]] = [[] for _ in local]
-        length = max((len(row.ids) for rows in rollouts for row in rows[1:]), default=0)
-        if length == 0:
-            return forwards
-        mine = [(index, row) for index in local for row in rollouts[index][1:]]
-        pad = self.processing_class.pad_token_id
-        ids, mask = padded_rows(
-            [row for _, row in mine], pad_token_id=pad, device=advantages.device, length=length
-        )
-        self._pending = pending = PendingBatch(advantages=advantages)
-        with torch.no_grad():
-            logprobs = self._get_per_token_logps(
-                self.model, ids, mask, length - 1, self.per_device_train_batch_size
-            )
-        self._pending = None
-        added = [
-            {
-                "input_ids": ids[number],
-                "attention_mask": mask[number],
-                "old_per_token_logps": logprobs[number],
-                "advantages": advantages[index],
-            }
-            for number, (index, _) in enumerate(mine)
-        ]
-        self._buffered_inputs = with_rows(self._buffered_inputs, added, pad_token_id=pad)
-        own = pending.forwards_of([[row] for _, row in mine])
-        for (index, _), forward in zip(mine, own, strict=True):
-            forwards[index - local.start] += forward
-        return forwards
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The library's loss; what it computed of each sequence is recorded."""
+        self._computed = computed = []
+        try:
+            loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        finally:
+            self._computed = None
+        self._record.update(inputs, computed)
+        return loss
 
     def evaluate(
         self,
