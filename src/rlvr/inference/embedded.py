@@ -1,63 +1,27 @@
 """Rollouts sampled inside the training process, from a replica of the policy's weights.
 
 The engine speaks to a trainer through the verbs of vLLM's weight sync and to an environment
-through the OpenAI client's `chat.completions.create`. Concurrent requests are answered by one
-`generate` call. Sampled ids and their logprobs are kept as sampled; tool calls are parsed from the
-model's own text.
+through the OpenAI client's `chat.completions.create`. Sampled ids and their logprobs are kept as
+sampled; tool calls are parsed from the model's own text.
 """
 
 import asyncio
-import contextlib
 import copy
-import json
 import threading
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx2
 import torch
-from jinja2 import UndefinedError
-from openai import BadRequestError
-from openai.types.chat import ChatCompletion
+from jinja2 import TemplateError
 from transformers import GenerationConfig
 
 from rlvr.errors import ConfigurationError, InferenceError
-from rlvr.inference.tool_calls import parse_tool_calls
-
-_GATHER_S = 0.002  # requests that arrive within this time share a generate call
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """Sampling parameters that one generate call shares."""
-
-    temperature: float
-    top_p: float
-    top_k: int
-    min_p: float
-    repetition_penalty: float
-    max_tokens: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One chat request, rendered and tokenised."""
-
-    prompt_ids: list[int]
-    sampling: Sampling
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """What answers a request. `finished` says that the last id is the end-of-turn token."""
-
-    ids: list[int]
-    logprobs: list[float]
-    finished: bool
+from rlvr.inference.client import EmbeddedClient, Request, Sample, Sampling, refusal
+from rlvr.inference.dialect import CallFormat, Dialect, dialect_of
+from rlvr.inference.tool_calls import ParsedCall, parse_tool_calls
 
 
 @dataclass(slots=True)
@@ -65,14 +29,25 @@ class EmbeddedEngine:
     """An evaluation-mode replica of a causal language model that answers chat requests.
 
     max_model_len: longest prompt plus completion, in tokens. max_batch: rows of one generate call.
+    tool_parser: how the model writes tool calls, as vLLM names it (`CallFormat`); None to take the
+    format in which the chat template writes them.
+
+    A turn ends at the tokenizer's eos_token and at those of the model's generation_config, as with
+    vLLM.
+
+    Raises:
+        ConfigurationError: the tokenizer has no eos_token, or there is no such tool_parser.
     """
 
     model: Any
     tokenizer: Any
     max_model_len: int
     max_batch: int = 64
+    tool_parser: str | None = None
     _replica: Any = None
-    _takes_text: bool = False
+    _dialect: Dialect = field(init=False)
+    _call_format: CallFormat | None = field(init=False)
+    _stops: frozenset[int] = frozenset()
     _parameters: dict[str, torch.Tensor] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _thread: ThreadPoolExecutor = field(
@@ -91,7 +66,31 @@ class EmbeddedEngine:
                 "the tokenizer has no eos_token, so embedded inference can't tell where a turn"
                 " ends: set tokenizer.eos_token to the token that closes a turn"
             )
-        self._takes_text = _template_takes_text(self.tokenizer)
+        self._stops = _stops_of(self.tokenizer, base)
+        self._dialect = dialect_of(self.tokenizer)
+        self._call_format = self._dialect.call_format
+        if self.tool_parser is not None:
+            self._call_format = _format_named(self.tool_parser)
+
+    def check_tools(self) -> None:
+        """Refuse to sample with tools where a dialogue with them would silently go wrong.
+
+        Raises:
+            ConfigurationError: the chat template leaves the tool schemas out of the prompt, or
+                writes calls in a format that is not parsed here.
+        """
+        if not self._dialect.shows_tools:
+            raise ConfigurationError(
+                "the environment has tools, but the tokenizer's chat template leaves them out of"
+                " the prompt, so the model can't know them: set tokenizer.chat_template to one that"
+                " renders `tools`"
+            )
+        if self._call_format is None:
+            raise ConfigurationError(
+                "embedded inference can't read tool calls as the tokenizer's chat template writes"
+                f" them (it knows {', '.join(CallFormat)}): sample with vLLM and the model's"
+                " --tool-call-parser, or name the format with EmbeddedEngine(tool_parser=...)"
+            )
 
     def init_communicator(self) -> None:
         """Nothing to connect: the weights are in this process."""
@@ -118,7 +117,7 @@ class EmbeddedEngine:
         with self._lock, torch.no_grad():
             target.copy_(weights)
 
-    def client(self) -> "EmbeddedClient":
+    def client(self) -> EmbeddedClient:
         """A client for one event loop."""
         return EmbeddedClient(self)
 
@@ -182,131 +181,58 @@ class EmbeddedEngine:
             max_new_tokens=new_tokens,
             use_cache=True,  # a training configuration switches the cache off
             repetition_penalty=sampling.repetition_penalty,
-            eos_token_id=self.tokenizer.eos_token_id,
+            eos_token_id=sorted(self._stops),
             pad_token_id=self.tokenizer.pad_token_id,
             return_dict_in_generate=True,
             output_logits=True,
         )
 
     def _until_eos(self, ids: list[int], logprobs: list[float]) -> Sample:
-        eos = self.tokenizer.eos_token_id
-        stop = ids.index(eos) + 1 if eos in ids else len(ids)
-        return Sample(ids=ids[:stop], logprobs=logprobs[:stop], finished=eos in ids)
+        ends = [place + 1 for place, token in enumerate(ids) if token in self._stops]
+        stop = ends[0] if ends else len(ids)
+        return Sample(ids=ids[:stop], logprobs=logprobs[:stop], finished=bool(ends))
 
     def prompt_ids(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None
     ) -> list[int]:
-        """Render and tokenise a conversation, as a server does."""
-        rendered = self.tokenizer.apply_chat_template(
-            [_renderable(message, as_text=self._takes_text) for message in messages],
-            tools=list(tools) if tools else None,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=False,
-        )
-        ids: list[int] = list(rendered)
-        if len(ids) >= self.max_model_len:
-            raise _overlong(len(ids), self.max_model_len)
-        return ids
-
-    async def answer(self, requests: Sequence[Request]) -> list[Sample]:
-        """Generate on the engine's own thread, so that tools can go on meanwhile."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self.generate, requests)
-
-
-class EmbeddedClient:
-    """The part of the asynchronous OpenAI client that environments call."""
-
-    def __init__(self, engine: EmbeddedEngine) -> None:
-        self._engine = engine
-        self._waiting: list[tuple[Request, asyncio.Future[Sample]]] = []
-        self._gatherer: asyncio.Task[None] | None = None
-        self.chat = self
-        self.completions = self
-        self.base_url = "embedded:"  # verifiers 0.1.6 keeps it with its results
-
-    async def create(  # the OpenAI client's own parameters
-        self,
-        *,
-        model: str,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Any] | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        n: int = 1,
-        max_tokens: int | None = None,
-        max_completion_tokens: int | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        presence_penalty: float | None = None,
-        frequency_penalty: float | None = None,
-        stop: Sequence[str] | str | None = None,
-        **_: Any,
-    ) -> ChatCompletion:
-        """Answer one chat request with one sampled completion.
+        """Render and tokenise a conversation, as a server does.
 
         Raises:
-            ConfigurationError: `n` is not 1, or a penalty or stop text is asked for.
-            openai.BadRequestError: the prompt is longer than the model's context, as vLLM says it.
+            openai.BadRequestError: the template refuses the conversation, or it is too long.
         """
-        if n != 1:
-            raise ConfigurationError(f"embedded inference samples one answer a request, not {n}")
-        if presence_penalty or frequency_penalty or stop:
-            raise ConfigurationError(
-                "embedded inference has no presence_penalty, frequency_penalty or stop texts: leave"
-                " them out, or sample with vLLM"
+        if tools:
+            self.check_tools()
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                [self._dialect.renderable(message) for message in messages],
+                tools=list(tools) if tools else None,
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=False,
             )
-        extra = {name: value for name, value in (extra_body or {}).items() if value is not None}
-        request = Request(
-            prompt_ids=self._engine.prompt_ids(messages, tools),
-            sampling=Sampling(
-                temperature=1.0 if temperature is None else temperature,
-                top_p=1.0 if top_p is None else top_p,
-                top_k=int(extra.get("top_k", -1)),
-                min_p=float(extra.get("min_p", 0.0)),
-                repetition_penalty=float(extra.get("repetition_penalty", 1.0)),
-                max_tokens=max_completion_tokens or max_tokens,
-            ),
-        )
-        future: asyncio.Future[Sample] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, future))
-        if self._gatherer is None or self._gatherer.done():
-            self._gatherer = asyncio.create_task(self._gather())
-        return self._completion(model, request, await future, with_tools=bool(tools))
+        except (TypeError, TemplateError) as error:
+            raise refusal(f"the chat template refuses this conversation: {error}") from error
+        ids: list[int] = list(rendered)
+        if len(ids) >= self.max_model_len:
+            raise refusal(
+                f"This model's maximum context length is {self.max_model_len} tokens. However,"
+                f" your prompt has {len(ids)} tokens."
+            )
+        return ids
 
-    async def close(self) -> None:
-        """Nothing is held open."""
+    def message(self, text: str, *, with_tools: bool) -> dict[str, Any]:
+        """The assistant's message that a sampled text stands for, tool calls taken out of it.
 
-    async def _gather(self) -> None:
-        """Answer waiting requests, those that arrive close together in one call."""
-        while self._waiting:
-            seen = -1
-            while seen != len(self._waiting):
-                seen = len(self._waiting)
-                await asyncio.sleep(_GATHER_S)
-            batch, self._waiting = self._waiting, []
-            try:
-                samples = await self._engine.answer([request for request, _ in batch])
-            except Exception as error:  # noqa: BLE001  # every waiting request must hear of it
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), sample in zip(batch, samples, strict=True):
-                if not future.done():
-                    future.set_result(sample)
-
-    def _completion(
-        self, model: str, request: Request, sample: Sample, *, with_tools: bool
-    ) -> ChatCompletion:
-        tokenizer = self._engine.tokenizer
-        shown = sample.ids[:-1] if sample.finished else sample.ids
-        text = tokenizer.decode(
-            shown, skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        content, calls = parse_tool_calls(text) if with_tools else (text, ())
+        The line break that the template puts between text and calls is the template's, so that the
+        rendered history is the sampled text again.
+        """
+        content: str = text
+        calls: tuple[ParsedCall, ...] = ()
+        if with_tools and self._call_format is not None:
+            content, calls = parse_tool_calls(text, self._call_format)
         message: dict[str, Any] = {"role": "assistant", "content": content}
         if calls:
+            message["content"] = content.removesuffix(self._dialect.before_call)
             message["tool_calls"] = [
                 {
                     "id": f"call_{uuid.uuid4().hex[:12]}",
@@ -315,86 +241,26 @@ class EmbeddedClient:
                 }
                 for call in calls
             ]
-        reason = "length" if not sample.finished else "tool_calls" if calls else "stop"
-        return ChatCompletion.model_validate(
-            {
-                "id": f"embedded-{uuid.uuid4().hex}",
-                "object": "chat.completion",
-                "created": int(time.time()),
-                "model": model,
-                "prompt_token_ids": request.prompt_ids,
-                "usage": {
-                    "prompt_tokens": len(request.prompt_ids),
-                    "completion_tokens": len(sample.ids),
-                    "total_tokens": len(request.prompt_ids) + len(sample.ids),
-                },
-                "choices": [
-                    {
-                        "index": 0,
-                        "finish_reason": reason,
-                        "message": message,
-                        "token_ids": sample.ids,
-                        "logprobs": {
-                            "content": [
-                                {
-                                    "token": f"token_id:{token}",
-                                    "logprob": logprob,
-                                    "top_logprobs": [],
-                                }
-                                for token, logprob in zip(sample.ids, sample.logprobs, strict=True)
-                            ]
-                        },
-                    }
-                ],
-            }
-        )
+        return message
+
+    async def answer(self, requests: Sequence[Request]) -> list[Sample]:
+        """Generate on the engine's own thread, so that tools can go on meanwhile."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self.generate, requests)
 
 
-def _renderable(message: Mapping[str, Any], *, as_text: bool) -> dict[str, Any]:
-    """A message as chat templates expect it: plain dicts, and arguments as the template wants."""
-    shown = dict(message)
-    calls = shown.get("tool_calls")
-    if calls:
-        plain = [
-            call if isinstance(call, Mapping) else call.model_dump(exclude_none=True)
-            for call in calls
-        ]
-        shown["tool_calls"] = plain if as_text else [_with_parsed_arguments(call) for call in plain]
-    return shown
+def _stops_of(tokenizer: Any, model: Any) -> frozenset[int]:
+    """The ids that end a turn: the tokenizer's, and those of the model's generation_config."""
+    configured = model.generation_config.eos_token_id
+    more = configured if isinstance(configured, list) else [configured]
+    return frozenset(id for id in [tokenizer.eos_token_id, *more] if id is not None)
 
 
-def _with_parsed_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as an object, the way vLLM hands them to a template; text that is none stays."""
-    function = dict(call["function"])
-    with contextlib.suppress(TypeError, ValueError):
-        function["arguments"] = json.loads(function["arguments"])
-    return {**call, "function": function}
-
-
-def _template_takes_text(tokenizer: Any) -> bool:
-    """Whether the chat template renders arguments that are JSON text as they are.
-
-    Then a call can be shown to the model again exactly as it wrote it; other templates quote text
-    a second time and need the parsed object.
-    """
-    arguments = '{"a":  1}'
-    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
-    messages = [
-        {"role": "user", "content": "q"},
-        {"role": "assistant", "content": "", "tool_calls": [call]},
-    ]
+def _format_named(name: str) -> CallFormat:
     try:
-        return arguments in tokenizer.apply_chat_template(messages, tokenize=False)
-    except (TypeError, UndefinedError):  # the template iterates over the arguments
-        return False
-
-
-def _overlong(prompt_tokens: int, limit: int) -> BadRequestError:
-    """The refusal that vLLM sends, which environments know how to read."""
-    text = (
-        f'{{"error":{{"message":"This model\'s maximum context length is {limit} tokens. However,'
-        f' your prompt has {prompt_tokens} tokens.","type":"BadRequestError","code":400}}}}'
-    )
-    request = httpx2.Request("POST", "http://embedded/v1/chat/completions")
-    response = httpx2.Response(400, text=text, request=request)
-    return BadRequestError("the prompt is longer than the context", response=response, body=None)
+        return CallFormat(name)
+    except ValueError:
+        known = ", ".join(CallFormat)
+        raise ConfigurationError(
+            f"embedded inference has no tool_parser {name!r}: it has {known}"
+        ) from None

@@ -7,7 +7,8 @@ updates. So a whole training can be run on rollouts that are known beforehand.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rlvr.inference.embedded import EmbeddedEngine, Request, Sample
+from rlvr.inference.client import Request, Sample
+from rlvr.inference.embedded import EmbeddedEngine
 
 __all__ = ["SpokenEngine"]
 
