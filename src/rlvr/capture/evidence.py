@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlvr.capture.sequences import TokenRow
+from rlvr.codec import pack_floats, pack_marks
 from rlvr.record import (
     FORWARD_FIELDS,
     Json,
@@ -85,6 +86,19 @@ def forward_evidence(
     )
     fields = {name: getattr(evidence, name) for name in FORWARD_FIELDS}
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def forward_tokens(forwards: Sequence[Forward | None]) -> dict[str, Json]:
+    """Every token's attention mask, logprob and entropy, packed; {} where there is no forward."""
+    if all(forward is None for forward in forwards):
+        return {}
+    return {
+        "attended": [None if f is None else pack_marks(f.attended) for f in forwards],
+        "trainer_logprobs": [None if f is None else pack_floats(f.logprobs) for f in forwards],
+        "entropy": [
+            None if f is None or f.entropy is None else pack_floats(f.entropy) for f in forwards
+        ],
+    }
 
 
 def _with_forward(

@@ -12,6 +12,7 @@ from rlvr.codec.documents import (
     encode_run,
     encode_vocabulary,
 )
+from rlvr.codec.packed import pack_floats, pack_marks, unpack_floats, unpack_marks
 from rlvr.codec.rows import (
     annotations_from_table,
     annotations_to_table,
@@ -44,7 +45,11 @@ __all__ = [
     "metrics_from_table",
     "metrics_to_table",
     "pack",
+    "pack_floats",
+    "pack_marks",
     "text_hash",
     "to_table",
     "unpack",
+    "unpack_floats",
+    "unpack_marks",
 ]

@@ -10,10 +10,14 @@ from rlvr.record.sink import Sink, SinkReport
 from rlvr.record.tokens import (
     FORWARD_EVIDENCE,
     FORWARD_FIELDS,
+    FORWARD_TOKENS,
+    UPDATE_EVIDENCE,
+    UPDATE_TOKENS,
     Span,
     TokenDetails,
     TokenEvidence,
     TrainingSequence,
+    TrajectoryUpdate,
 )
 from rlvr.record.trajectory import (
     Component,
@@ -29,6 +33,9 @@ from rlvr.record.trajectory import (
 __all__ = [
     "FORWARD_EVIDENCE",
     "FORWARD_FIELDS",
+    "FORWARD_TOKENS",
+    "UPDATE_EVIDENCE",
+    "UPDATE_TOKENS",
     "Annotation",
     "Attempt",
     "Blob",
@@ -51,5 +58,6 @@ __all__ = [
     "ToolResult",
     "TrainingSequence",
     "Trajectory",
+    "TrajectoryUpdate",
     "Turn",
 ]

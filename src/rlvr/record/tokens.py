@@ -22,6 +22,21 @@ FORWARD_FIELDS = (
 """The fields of TokenEvidence that only the process knows that trained the rollout."""
 
 
+FORWARD_TOKENS = "forward_tokens"
+"""Kind of the annotations that hold the same process's attention mask, logprobs and entropies of
+every token, where token details are kept: lists by training sequence of packed numbers."""
+
+UPDATE_EVIDENCE = "update_evidence"
+"""Kind of the annotations that say of each update that trained a rollout how much of it was
+clipped. Their `update` counts the optimizer updates that were complete before it. The payload has
+`rank`, `micro_batches` (by training sequence), `clipped_share` and, with a reference, `kl_mean`."""
+
+UPDATE_TOKENS = "update_tokens"
+"""Kind of the annotations with the logprobs of each such update, where token details are kept:
+`trainer_logprobs` and, with a reference, `reference_logprobs`, lists by training sequence of packed
+numbers, one for each token with a loss."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenEvidence:
     """Evidence on the tokens of one trajectory that is recorded always. Logprobs are in nats.
@@ -33,7 +48,9 @@ class TokenEvidence:
     training sequences; more than one means that the server re-tokenised the history. `ids_match`
     says that the trained ids are exactly the served and sampled ones; where they are not,
     `mismatch_sequence` and `mismatch_token` name the first token that differs, both from 0, and
-    `mismatch_turn` the assistant turn in whose request or answer it stands.
+    `mismatch_turn` the assistant turn in whose request or answer it stands. `clipped_share` is the
+    share of the trained tokens whose ratio was clipped, the mean over the updates that trained the
+    rollout: the first of them starts from the weights of the old logprobs and clips none.
     """
 
     served_prompt_tokens: int | None = None
@@ -82,7 +99,8 @@ class TrainingSequence:
 
     `attended` is the attention mask that was really used, None if not known. Logprobs and
     entropies are in nats and aligned with the token they belong to; NaN where there is none (the
-    first token, tokens that nobody sampled).
+    first token, tokens that nobody sampled). `trainer_logprobs` are those that the loss calls old,
+    from before the first update; `reference_logprobs` has the tokens with a loss alone.
     """
 
     ids: Sequence[int]
@@ -105,3 +123,26 @@ class TokenDetails:
 
     sequences: tuple[TrainingSequence, ...]
     expected_ids: tuple[Sequence[int], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrajectoryUpdate:
+    """One optimizer update that trained a rollout.
+
+    `update` counts the updates that were complete before it, so that the first of a batch has the
+    batch's step and the weights of the old logprobs. `rank` is the process that trained it.
+    `micro_batches` has the micro-batch of each training sequence within the update, from 0, None
+    where it was not trained. `clipped_share` is the share of the trained tokens whose ratio was
+    clipped; `kl_mean` their mean KL to the reference, in nats, None without one.
+
+    Logprobs, in nats, by training sequence: aligned with its ids, NaN where a token has no loss.
+    None without token details, or where the trainer cut the sequence otherwise than is recorded.
+    """
+
+    update: int
+    rank: int
+    micro_batches: tuple[int | None, ...]
+    clipped_share: float | None = None
+    kl_mean: float | None = None
+    trainer_logprobs: tuple[Sequence[float] | None, ...] | None = None
+    reference_logprobs: tuple[Sequence[float] | None, ...] | None = None

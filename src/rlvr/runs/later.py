@@ -1,31 +1,43 @@
-"""Reading what is written beside the trajectories: metrics and annotations."""
+"""What was learnt of a record after it was written: other processes' forwards, and the updates.
+
+What is filled in was absent; nothing that is there is changed.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
 
-from rlvr.codec import annotations_from_table, metrics_from_table, unpack
-from rlvr.record import FORWARD_EVIDENCE, FORWARD_FIELDS, Annotation, MetricRow, Trajectory
-from rlvr.runs.files import Damage, RowFilter, every_column, visible
-from rlvr.store import ANNOTATIONS_FOLDER, METRICS_FOLDER, annotations_path
+from rlvr.codec import metrics_from_table, unpack, unpack_floats, unpack_marks
+from rlvr.errors import DamagedFile
+from rlvr.record import (
+    FORWARD_EVIDENCE,
+    FORWARD_FIELDS,
+    FORWARD_TOKENS,
+    UPDATE_EVIDENCE,
+    UPDATE_TOKENS,
+    Annotation,
+    MetricRow,
+    TokenDetails,
+    TrainingSequence,
+    Trajectory,
+    TrajectoryUpdate,
+)
+from rlvr.runs.files import UNREADABLE, Damage, every_column, visible
+from rlvr.runs.notes import Notes
+from rlvr.store import METRICS_FOLDER
 
-_Key = tuple[str, str, str, bool, int]
 _FORWARD = frozenset(FORWARD_FIELDS)
+_CLIPPED = "clipped_share"
+_NAN = float("nan")
 
 
 def metric_files(folder: Path) -> list[Path]:
     """Files of metric rows."""
     return visible(folder / METRICS_FOLDER)
-
-
-def annotation_files(folder: Path, kind: str | None = None) -> list[Path]:
-    """Files of annotations, of one kind or of all."""
-    if kind is not None:
-        return visible((folder / annotations_path(kind, 0, 0, 0)).parent)
-    return [path for kinds in visible(folder / ANNOTATIONS_FOLDER) for path in visible(kinds)]
 
 
 def read_metrics(folder: Path, damage: Damage) -> Iterator[MetricRow]:
@@ -35,64 +47,155 @@ def read_metrics(folder: Path, damage: Damage) -> Iterator[MetricRow]:
             yield from damage.rows(path, table, metrics_from_table)
 
 
-def read_annotations(
-    folder: Path, damage: Damage, *, id: str | None, kind: str | None
-) -> list[Annotation]:
-    """The newest annotation of each (id, kind, source, update), in that order."""
-    newest: dict[_Key, Annotation] = {}
-    for path in annotation_files(folder, kind):
-        for table in damage.tables(path, every_column, RowFilter(id=id)):
-            for note in damage.rows(path, table, annotations_from_table):
-                held = newest.get(_key(note))
-                if held is None or held.written_at <= note.written_at:
-                    newest[_key(note)] = note
-    return [newest[key] for key in sorted(newest)]
+class LaterKnowledge:
+    """What annotations add to the records of one run."""
 
-
-class ForwardEvidence:
-    """What other processes than rank 0 saw of the rollouts that they trained, by record id.
-
-    It fills fields that are absent and changes none that is there.
-    """
-
-    def __init__(self, folder: Path, damage: Damage, *, id: str | None = None) -> None:
-        notes = read_annotations(folder, damage, id=id, kind=FORWARD_EVIDENCE)
-        self._known: Mapping[str, Mapping[str, Any]] = {note.id: note.payload for note in notes}
+    def __init__(self, folder: Path, damage: Damage) -> None:
+        self._folder = folder
+        self._damage = damage
+        self._forwards = Notes(folder, damage, FORWARD_EVIDENCE)
+        self._forward_tokens = Notes(folder, damage, FORWARD_TOKENS)
+        self._updates = Notes(folder, damage, UPDATE_EVIDENCE)
+        self._update_tokens = Notes(folder, damage, UPDATE_TOKENS)
 
     @staticmethod
     def concerns(columns: Sequence[str]) -> bool:
         """Whether one of the columns can be filled."""
-        return not _FORWARD.isdisjoint(columns)
+        return not _FORWARD.isdisjoint(columns) or _CLIPPED in columns
 
     def fill(self, trajectory: Trajectory) -> Trajectory:
-        """The trajectory with the absent fields of its evidence filled."""
-        payload = self._known.get(trajectory.id or "", {})
-        evidence = trajectory.evidence
+        """The trajectory with the absent fields of its evidence and token details filled."""
+        id = trajectory.id or ""
+        found = {**self._forward(id), _CLIPPED: self._clipped(id)}
         added: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in payload.items()
-            if name in _FORWARD and getattr(evidence, name) is None
+            name: value
+            for name, value in found.items()
+            if value is not None and getattr(trajectory.evidence, name) is None
         }
-        if not added:
+        if added:
+            trajectory = replace(trajectory, evidence=replace(trajectory.evidence, **added))
+        if trajectory.tokens is None:
             return trajectory
-        return replace(trajectory, evidence=replace(evidence, **added))
+        try:
+            return replace(trajectory, tokens=self._filled(id, trajectory.tokens))
+        except UNREADABLE as error:
+            self._alien(FORWARD_TOKENS, id, error)
+            return trajectory
 
     def fill_table(self, table: pa.Table) -> pa.Table:
         """A table with a column `id`, with absent cells filled."""
-        ids: list[Any] = table["id"].to_pylist()
-        payloads = [self._known.get(unpack(id), {}) for id in ids]
-        if not any(payloads):
-            return table
-        for place, name in enumerate(table.column_names):
-            if name in _FORWARD:
-                cells = [
-                    payload.get(name) if cell is None else cell
-                    for cell, payload in zip(table[name].to_pylist(), payloads, strict=True)
-                ]
-                field = table.schema.field(place)
-                table = table.set_column(place, field, pa.array(cells, type=field.type))
+        packed: list[Any] = table["id"].to_pylist()
+        ids = [unpack(id) for id in packed]
+        forwards = None
+        for place, field in enumerate(table.schema):
+            if field.name in _FORWARD:
+                forwards = forwards or [self._forward(id) for id in ids]
+                found = [forward.get(field.name) for forward in forwards]
+            elif field.name == _CLIPPED:
+                found = [self._clipped(id) for id in ids]
+            else:
+                continue
+            cells = [
+                added if cell is None else cell
+                for cell, added in zip(table[field.name].to_pylist(), found, strict=True)
+            ]
+            table = table.set_column(place, field, pa.array(cells, type=field.type))
         return table
 
+    def updates(self, trajectory: Trajectory) -> tuple[TrajectoryUpdate, ...]:
+        """Every update that trained it, in order."""
+        id = trajectory.id or ""
+        tokens = {(note.source, note.update): note for note in self._update_tokens.of(id)}
+        found = []
+        for note in self._updates.of(id):
+            try:
+                found.append(_update(note, tokens.get((note.source, note.update)), trajectory))
+            except UNREADABLE as error:
+                self._alien(UPDATE_EVIDENCE, id, error)
+        return tuple(sorted(found, key=lambda update: (update.update, update.rank)))
 
-def _key(note: Annotation) -> _Key:
-    return note.id, note.kind, note.source, note.update is not None, note.update or 0
+    def _forward(self, id: str) -> Mapping[str, Any]:
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for note in self._forwards.of(id)
+            for name, value in note.payload.items()
+            if name in _FORWARD
+        }
+
+    def _clipped(self, id: str) -> float | None:
+        shares: list[Any] = [note.payload.get(_CLIPPED) for note in self._updates.of(id)]
+        known = [share for share in shares if share is not None]
+        return fmean(known) if known else None
+
+    def _filled(self, id: str, details: TokenDetails) -> TokenDetails:
+        sequences = list(details.sequences)
+        for note in self._forward_tokens.of(id):
+            sequences = [_with_forward(s, note, at) for at, s in enumerate(sequences)]
+        for note in self._update_tokens.of(id)[:1]:
+            cells = _cells(note.payload, "reference_logprobs", sequences)
+            sequences = [
+                replace(s, reference_logprobs=cell) if s.reference_logprobs is None else s
+                for s, cell in zip(sequences, cells, strict=True)
+            ]
+        return replace(details, sequences=tuple(sequences))
+
+    def _alien(self, kind: str, id: str, error: Exception) -> None:
+        path = self._folder / "annotations" / kind
+        self._damage.note(path, DamagedFile(f"{path}: that of {id} does not decode ({error})."))
+
+
+def _with_forward(sequence: TrainingSequence, note: Annotation, at: int) -> TrainingSequence:
+    cells = {name: _at(note.payload, name, at) for name in _DECODERS}
+    added: dict[str, Any] = {
+        name: _DECODERS[name](text)
+        for name, text in cells.items()
+        if text is not None and getattr(sequence, name) is None
+    }
+    return replace(sequence, **added)
+
+
+_DECODERS: Mapping[str, Any] = {
+    "attended": unpack_marks,
+    "trainer_logprobs": unpack_floats,
+    "entropy": unpack_floats,
+}
+
+
+def _update(
+    note: Annotation, tokens: Annotation | None, trajectory: Trajectory
+) -> TrajectoryUpdate:
+    told: Mapping[str, Any] = note.payload
+    logprobs: dict[str, Any] = {}
+    if tokens is not None and trajectory.tokens is not None:
+        sequences = trajectory.tokens.sequences
+        logprobs = {name: tuple(_cells(tokens.payload, name, sequences)) for name in tokens.payload}
+    return TrajectoryUpdate(
+        update=note.update or 0,
+        rank=int(told["rank"]),
+        micro_batches=tuple(told["micro_batches"]),
+        clipped_share=told.get(_CLIPPED),
+        kl_mean=told.get("kl_mean"),
+        trainer_logprobs=logprobs.get("trainer_logprobs"),
+        reference_logprobs=logprobs.get("reference_logprobs"),
+    )
+
+
+def _cells(
+    payload: Mapping[str, Any], name: str, sequences: Sequence[TrainingSequence]
+) -> list[tuple[float, ...] | None]:
+    """Packed logprobs of the tokens with a loss, spread over all tokens of each sequence."""
+    return [_spread(_at(payload, name, at), sequence) for at, sequence in enumerate(sequences)]
+
+
+def _spread(text: str | None, sequence: TrainingSequence) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    values = iter(unpack_floats(text))
+    # Nothing predicts the first token.
+    trained = (at > 0 and bool(masked) for at, masked in enumerate(sequence.loss_mask))
+    return tuple(next(values) if one else _NAN for one in trained)
+
+
+def _at(payload: Mapping[str, Any], name: str, at: int) -> Any:
+    cells = payload.get(name) or ()
+    return cells[at] if at < len(cells) else None

@@ -9,17 +9,20 @@ import pyarrow as pa
 
 from rlvr.codec import decode_run, decode_vocabulary, from_table
 from rlvr.errors import ConfigurationError, DamagedFile, RecordNotFound
-from rlvr.record import Annotation, Attempt, MetricRow, Mode, RunInfo, Trajectory
+from rlvr.record import (
+    Annotation,
+    Attempt,
+    MetricRow,
+    Mode,
+    RunInfo,
+    Trajectory,
+    TrajectoryUpdate,
+)
 from rlvr.runs.attempts import read_attempts, supersession
 from rlvr.runs.columns import just, shaped, wanted_schema, without_tokens
 from rlvr.runs.files import BatchFile, Damage, RowFilter, batch_files, every_column, matches
-from rlvr.runs.later import (
-    ForwardEvidence,
-    annotation_files,
-    metric_files,
-    read_annotations,
-    read_metrics,
-)
+from rlvr.runs.later import LaterKnowledge, metric_files, read_metrics
+from rlvr.runs.notes import annotation_files, read_annotations
 from rlvr.runs.status import RunStatus, read_status
 from rlvr.store import RUN_FILE, VOCABULARY_FILE, blob_path, parse_record_id
 
@@ -100,7 +103,7 @@ class Run:
         """
         where = RowFilter(group=group, reward=reward)
         choose = every_column if tokens else without_tokens
-        later = ForwardEvidence(self.path, self._damage)
+        later = LaterKnowledge(self.path, self._damage)
         for file in self._files(mode=mode, step=step, superseded=superseded):
             yield from map(later.fill, self._read(file.path, choose, where))
 
@@ -114,7 +117,7 @@ class Run:
         if place is not None:
             path = self.path / place[0].path
             for trajectory in self._read(path, every_column, RowFilter(id=id)):
-                return ForwardEvidence(self.path, self._damage, id=id).fill(trajectory)
+                return LaterKnowledge(self.path, self._damage).fill(trajectory)
         raise RecordNotFound(self._no_such_id(id))
 
     def group(self, group_id: str) -> tuple[Trajectory, ...]:
@@ -135,8 +138,12 @@ class Run:
             raise RecordNotFound(
                 f"no group {group_id!r} in {self.path}. A trajectory's group_id names its group."
             )
-        later = ForwardEvidence(self.path, self._damage)
+        later = LaterKnowledge(self.path, self._damage)
         return tuple(sorted(map(later.fill, rows), key=lambda row: (row.sample, row.id or "")))
+
+    def updates(self, trajectory: Trajectory) -> tuple[TrajectoryUpdate, ...]:
+        """Every optimizer update that trained one of its trajectories, in order."""
+        return LaterKnowledge(self.path, self._damage).updates(trajectory)
 
     def steps(self, mode: Mode | str | None = None) -> list[int]:
         """The steps that have trajectories, in order."""
@@ -163,7 +170,7 @@ class Run:
         """
         schema = wanted_schema(columns)
         where = RowFilter(group=group, reward=reward)
-        filled = ForwardEvidence.concerns(schema.names)
+        filled = LaterKnowledge.concerns(schema.names)
         read = wanted_schema(dict.fromkeys([*schema.names, "id"])) if filled else schema
         tables = [
             shaped(table, read)
@@ -172,7 +179,7 @@ class Run:
         ]
         table = pa.concat_tables(tables) if tables else read.empty_table()
         if filled:
-            table = ForwardEvidence(self.path, self._damage).fill_table(table)
+            table = LaterKnowledge(self.path, self._damage).fill_table(table)
         return table.select(schema.names)
 
     def to_pandas(self, columns: Sequence[str] | None = None, **filters: Any) -> "pd.DataFrame":

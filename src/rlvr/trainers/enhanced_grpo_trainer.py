@@ -281,7 +281,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         num_items_in_batch: Any = None,
     ) -> Any:
         """The library's loss; what it computed of each sequence is recorded."""
-        self._computed = computed = []
+        computed: list[torch.Tensor] = []
+        self._computed = computed
         try:
             loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         finally:

@@ -29,6 +29,7 @@ PRIVATE_NAMES = (
     "verifiers.trainers.grpo_trainer.GRPOTrainer._get_sampling_args",
     "verifiers.trainers.grpo_trainer.GRPOTrainer._inner_training_loop",
     "verifiers.trainers.grpo_trainer.GRPOTrainer._move_model_to_vllm",
+    "verifiers.trainers.grpo_trainer.shuffle_tensor_dict",
     "verifiers.trainers.async_batch_generator.AsyncBatchGenerator._generation_worker",
     "verifiers.trainers.async_batch_generator.AsyncBatchGenerator._generate_batch_async",
     "verifiers.envs.environment.Environment.process_chat_format_vllm",
@@ -104,6 +105,27 @@ def check_vllm() -> None:
             " installed: pip install vllm, or sample in the training process with"
             " inference='embedded' (--inference embedded)"
         ) from None
+
+
+@contextmanager
+def rows_numbered(name: str) -> Iterator[None]:
+    """Let the batches that verifiers shuffles meanwhile hold each row's place before, as `name`.
+
+    A tensor on the host of shape (rows,), dtype int64; verifiers' loss leaves it alone.
+    """
+    import torch
+    import verifiers.trainers.grpo_trainer as module
+
+    original = module.shuffle_tensor_dict
+
+    def shuffle(tensors: dict[str, Any]) -> Any:
+        return original({**tensors, name: torch.arange(len(tensors["input_ids"]))})
+
+    module.shuffle_tensor_dict = shuffle
+    try:
+        yield
+    finally:
+        module.shuffle_tensor_dict = original
 
 
 @contextmanager

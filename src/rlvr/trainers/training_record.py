@@ -2,18 +2,30 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlvr.capture.evidence import Forward, forward_evidence
+import torch
+
+from rlvr.capture.evidence import Forward, forward_evidence, forward_tokens
 from rlvr.capture.rollout import BatchCapture
 from rlvr.capture.sequences import TokenRow
 from rlvr.capture.trajectories import BatchPlace, build_trajectories
-from rlvr.record import FORWARD_EVIDENCE, Annotation, MetricRow, Mode, RunInfo, Sink
+from rlvr.record import (
+    FORWARD_EVIDENCE,
+    FORWARD_TOKENS,
+    Annotation,
+    Json,
+    MetricRow,
+    Mode,
+    RunInfo,
+    Sink,
+)
 from rlvr.recorder import Fence, Recorder
 from rlvr.store import BatchName
 from rlvr.trainers.recording import closing_line, open_recorder, run_of_checkpoint
+from rlvr.trainers.updates import Rollouts, UpdateLog, trained_rows
 from rlvr.trainers.vocabulary import token_texts
 
 Rows = Sequence[TokenRow]
@@ -40,6 +52,8 @@ class TrainingRecord:
         self._last_run: str | None = None
         self._fence = Fence("Making records of a batch")
         self._unrecorded = 0
+        self._updates = UpdateLog()
+        self._update_fence = Fence("Making evidence of an update")
 
     def open(
         self,
@@ -91,6 +105,8 @@ class TrainingRecord:
         recorder, self.recorder = self.recorder, None
         if recorder is None:
             return
+        self._write_updates(recorder)
+        self._updates.follow((), keep_tokens=False)
         report = recorder.close()
         if recorder.rank == 0:
             line = closing_line(report, recorder.folder, unrecorded=self._unrecorded)
@@ -103,19 +119,20 @@ class TrainingRecord:
         *,
         advantages: Sequence[float] | None = None,
         forwards: Sequence[Sequence[Forward | None]] | None = None,
-    ) -> None:
-        """Record the rollouts of one batch; see `build_trajectories`.
+    ) -> BatchName | None:
+        """Record the rollouts of one batch, under that name; see `build_trajectories`.
 
         A batch that can't be turned into records is counted and said, and training goes on.
         """
         if self.recorder is None or capture is None:
-            return
+            return None
+        name = self._next_name(self.recorder, mode)
         place = BatchPlace(
             run=self.recorder.run,
             mode=mode,
-            step=self._trainer.state.global_step,
-            batch=self.recorder.next_batch(mode),
-            attempt=self.recorder.attempt,
+            step=name.step,
+            batch=name.batch,
+            attempt=name.attempt,
         )
         try:
             trajectories = build_trajectories(
@@ -129,40 +146,93 @@ class TrainingRecord:
         except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
             self._unrecorded += len(capture.rollouts)
             self._fence.failed(error, f"{len(capture.rollouts)} rollouts are not recorded.")
-            return
+            return None
         self._fence.worked()
         self.recorder.record_batch(trajectories)
+        return name
 
-    def forwards(self, rollouts: Mapping[int, tuple[Rows, Forwards]]) -> None:
-        """Add to rank 0's records what this process's forward showed of a batch.
+    def forwards(self, rollouts: Rollouts) -> BatchName | None:
+        """Add to rank 0's records, whose name is returned, what this process's forward showed.
 
-        `rollouts` has training sequences and their forwards by the rollout's place in the batch.
         Rank 0 calls `batch` instead: both count batches alike, so that ids agree.
         """
         if self.recorder is None:
-            return
-        name = BatchName(
-            mode=Mode.TRAIN,
-            step=self._trainer.state.global_step,
-            batch=self.recorder.next_batch(Mode.TRAIN),
-            attempt=self.recorder.attempt,
-            rank=0,
-        )
+            return None
+        name = self._next_name(self.recorder, Mode.TRAIN)
+        source = f"rank {self.recorder.rank}"
         try:
             notes = [
-                Annotation(
-                    id=name.record_id(place),
-                    kind=FORWARD_EVIDENCE,
-                    source=f"rank {self.recorder.rank}",
-                    payload=forward_evidence(rows, forwards),
-                )
+                Annotation(id=name.record_id(place), kind=kind, source=source, payload=payload)
                 for place, (rows, forwards) in rollouts.items()
+                for kind, payload in self._forward_payloads(rows, forwards, name.step)
+                if payload
             ]
         except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
             self._fence.failed(error, f"Token evidence of {len(rollouts)} rollouts is missing.")
-            return
+            return None
         self._fence.worked()
-        self.recorder.annotate([note for note in notes if note.payload])
+        self.recorder.annotate(notes)
+        return name
+
+    def _next_name(self, recorder: Recorder, mode: Mode) -> BatchName:
+        """The name of rank 0's next file of that mode; every process counts alike."""
+        return BatchName(
+            mode=mode,
+            step=self._trainer.state.global_step,
+            batch=recorder.next_batch(mode),
+            attempt=recorder.attempt,
+            rank=0,
+        )
+
+    def _forward_payloads(
+        self, rows: Rows, forwards: Forwards, step: int
+    ) -> Iterator[tuple[str, Mapping[str, Json]]]:
+        yield FORWARD_EVIDENCE, forward_evidence(rows, forwards)
+        if self._keeps_tokens(step):
+            yield FORWARD_TOKENS, forward_tokens(forwards)
+
+    def follow(self, name: BatchName | None, rollouts: Rollouts) -> None:
+        """The updates from now on train these rollouts of that batch, this process's share of it.
+
+        `name` is None for a batch that is not recorded; its updates are not either.
+        """
+        if self.recorder is None:
+            return
+        self._write_updates(self.recorder)
+        try:
+            rows = () if name is None else trained_rows(name, rollouts)
+            keep_tokens = name is not None and self._keeps_tokens(name.step)
+            self._updates.follow(rows, keep_tokens=keep_tokens)
+        except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
+            self._updates.follow((), keep_tokens=False)
+            self._update_fence.failed(error, "Evidence of a batch's updates is missing.")
+
+    def update(self, inputs: Mapping[str, torch.Tensor], computed: Sequence[torch.Tensor]) -> None:
+        """Take what the loss of a micro-batch computed: the policy's logprobs, the reference's.
+
+        What the updates before this one computed is written.
+        """
+        if self.recorder is None:
+            return
+        trainer = self._trainer
+        step = trainer.state.global_step
+        try:
+            epsilons = trainer.epsilon_low, trainer.epsilon_high
+            self._updates.add(inputs, computed, update=step, epsilons=epsilons)
+        except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
+            self._update_fence.failed(error, "Evidence of an update is missing.")
+            return
+        self._write_updates(self.recorder, before=step)
+
+    def _write_updates(self, recorder: Recorder, *, before: int | None = None) -> None:
+        try:
+            notes = self._updates.take(recorder.rank, before=before)
+        except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
+            self._update_fence.failed(error, "Evidence of an update is missing.")
+            return
+        if notes:
+            self._update_fence.worked()
+            recorder.annotate(notes)
 
     def _keeps_tokens(self, step: int) -> bool:
         return self.token_details_every > 0 and step % self.token_details_every == 0
