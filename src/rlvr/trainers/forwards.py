@@ -73,13 +73,19 @@ class PendingBatch:
 
 
 def padded_rows(
-    rows: Sequence[TokenRow], *, pad_token_id: int, device: torch.device, length: int
+    rows: Sequence[TokenRow],
+    *,
+    pad_token_id: int,
+    device: torch.device,
+    length: int,
+    count: int = 1,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and loss masks of sequences, right-padded; a row of padding where there is none.
+    """Token ids and loss masks of sequences, right-padded; rows of padding up to `count` rows.
 
-    Returns two tensors of shape (max(len(rows), 1), length).
+    Returns two tensors of shape (max(len(rows), count), length).
     """
-    ids = torch.full((max(len(rows), 1), length), pad_token_id, dtype=torch.long, device=device)
+    height = max(len(rows), count)
+    ids = torch.full((height, length), pad_token_id, dtype=torch.long, device=device)
     mask = torch.zeros_like(ids)
     for number, row in enumerate(rows):
         ids[number, : len(row.ids)] = torch.tensor(row.ids, device=device)
