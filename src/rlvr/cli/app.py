@@ -9,6 +9,7 @@ from rlvr.cli.diagnose import diagnose
 from rlvr.cli.ledger import ledger
 from rlvr.cli.list import list_runs
 from rlvr.cli.preflight import CONTEXT, preflight
+from rlvr.cli.prune import prune
 from rlvr.cli.show import show
 from rlvr.cli.status import status
 
@@ -28,6 +29,7 @@ def build() -> typer.Typer:
     app.command("ledger")(ledger)
     app.command("list")(list_runs)
     app.command("preflight", context_settings=CONTEXT)(preflight)
+    app.command("prune")(prune)
     app.command("show")(show)
     app.command("status")(status)
     return app

@@ -21,7 +21,7 @@ from rlvr.codec.rows import (
 )
 from rlvr.codec.text import MAX_DEPTH, dump, dump_plain, load, pack, unpack
 from rlvr.codec.trajectories import from_table, to_table
-from rlvr.codec.versions import check_format
+from rlvr.codec.versions import check_format, mark_pruned, pruned_parts
 
 __all__ = [
     "MAX_DEPTH",
@@ -42,11 +42,13 @@ __all__ = [
     "encode_vocabulary",
     "from_table",
     "load",
+    "mark_pruned",
     "metrics_from_table",
     "metrics_to_table",
     "pack",
     "pack_floats",
     "pack_marks",
+    "pruned_parts",
     "text_hash",
     "to_table",
     "unpack",

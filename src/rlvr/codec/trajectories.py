@@ -18,20 +18,22 @@ from rlvr.codec.shapes import (
 )
 from rlvr.codec.text import dump, dump_plain, load, pack, unpack
 from rlvr.codec.tokens import to_token_details, token_arrays
-from rlvr.codec.versions import check_format, stamp
+from rlvr.codec.versions import check_format, pruned_parts, stamp
 from rlvr.errors import UndecodableText
 from rlvr.record import (
     Blob,
     Component,
     Cost,
     Mode,
+    Part,
     ScoreStatus,
     TokenEvidence,
     Trajectory,
 )
-from rlvr.schema import CONTENT, COST, DERIVED, EVIDENCE, IDENTITY, SCORE, Column
+from rlvr.schema import CONTENT, COST, DERIVED, EVIDENCE, IDENTITY, MESSAGES, SCORE, Column
 
 _REWARD, _ADVANTAGE = SCORE[1:]
+_NO_MESSAGES = {column.name: "{}" if column.name == "info" else "[]" for column in MESSAGES}
 
 
 def to_table(batch: Sequence[Trajectory]) -> pa.Table:
@@ -57,6 +59,8 @@ def to_table(batch: Sequence[Trajectory]) -> pa.Table:
 def from_table(table: pa.Table, load_blob: Callable[[str], bytes]) -> Iterator[Trajectory]:
     """The trajectory of each row. Without the token columns `tokens` is None.
 
+    The trajectories of a file whose messages were pruned have none of what MESSAGES names.
+
     `load_blob` gives the bytes of a blob for its sha256 in hex.
 
     Raises:
@@ -65,8 +69,9 @@ def from_table(table: pa.Table, load_blob: Callable[[str], bytes]) -> Iterator[T
         UndecodableText: a text of it does not decode.
     """
     check_format(table.schema, "the table")
+    gone = _NO_MESSAGES if Part.MESSAGES in (p.part for p in pruned_parts(table.schema)) else {}
     for row in table.to_pylist():
-        yield _trajectory(row, load_blob)
+        yield _trajectory({**gone, **row}, load_blob)
 
 
 def _scalars(columns: Sequence[Column], holders: Sequence[Any]) -> dict[str, "pa.Array[Any]"]:

@@ -1,14 +1,17 @@
 """The version that is written into every file, and the refusal of a newer one."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
 from rlvr.errors import DamagedFile, NewerFormat
+from rlvr.record import Part, Pruned
 from rlvr.schema import DERIVED_VERSION, FORMAT_VERSION
 
 _FORMAT_KEY = b"rlvr.format"
 _DERIVED_KEY = b"rlvr.derived"
+_PRUNED_KEY = b"rlvr.pruned"
 
 
 def stamp(schema: pa.Schema) -> pa.Schema:
@@ -43,3 +46,27 @@ def check_version(version: int, where: str) -> None:
             f"{where} has format {version}, and this rlvr reads up to {FORMAT_VERSION}. "
             "Upgrade it: pip install --upgrade rlvr"
         )
+
+
+def mark_pruned(schema: pa.Schema, notes: Sequence[Pruned]) -> pa.Schema:
+    """The schema with a note of what was taken out of its file: removal and note are one write."""
+    shapes = [
+        {"part": note.part.value, "at": note.at, "limit_bytes": note.limit_bytes} for note in notes
+    ]
+    return schema.with_metadata({**(schema.metadata or {}), _PRUNED_KEY: json.dumps(shapes)})
+
+
+def pruned_parts(schema: pa.Schema) -> tuple[Pruned, ...]:
+    """What was taken out of a file, by its schema.
+
+    Raises:
+        DamagedFile: the note is not one of ours.
+    """
+    metadata: Mapping[bytes, bytes] = schema.metadata or {}
+    try:
+        return tuple(
+            Pruned(part=Part(shape["part"]), at=shape["at"], limit_bytes=shape.get("limit_bytes"))
+            for shape in json.loads(metadata.get(_PRUNED_KEY, b"[]"))
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFile(f"the note of what was pruned does not decode ({error!r}).") from error

@@ -5,6 +5,7 @@ Absent is None and NaN stays NaN: neither ever becomes 0.
 """
 
 from rlvr.record.messages import Blob, ContentPart, Message, ToolCall, ToolResult
+from rlvr.record.pruned import Part, Pruned
 from rlvr.record.run import Annotation, Attempt, MetricRow, RunInfo
 from rlvr.record.sink import Sink, SinkReport
 from rlvr.record.tokens import (
@@ -46,6 +47,8 @@ __all__ = [
     "Message",
     "MetricRow",
     "Mode",
+    "Part",
+    "Pruned",
     "RolloutError",
     "RunInfo",
     "ScoreStatus",

@@ -8,7 +8,15 @@ from pathlib import Path
 from rlvr.codec import decode_run, document_fields, dump, encode_attempt, encode_run
 from rlvr.errors import ConfigurationError, StoreError
 from rlvr.record import Attempt, Json, RunInfo
-from rlvr.store import RUN_FILE, LocalStore, Store, attempt_path, is_run_id, run_folder
+from rlvr.store import (
+    RUN_FILE,
+    LimitedStore,
+    LocalStore,
+    Store,
+    attempt_path,
+    is_run_id,
+    run_folder,
+)
 
 _UNCHANGING = frozenset({"run", "created_at"})
 
@@ -25,6 +33,7 @@ class Claim:
     first_step: int
     world_size: int
     reserve_bytes: int
+    max_bytes: int | None
     store: Store | None
 
 
@@ -95,7 +104,10 @@ def _continue(claim: Claim, run: str) -> Opened:
 
 def _opened(claim: Claim, run: str, attempt: int) -> Opened:
     folder = run_folder(claim.output_dir, run)
-    store = claim.store or LocalStore(folder, reserve_bytes=claim.reserve_bytes)
+    store = claim.store
+    if store is None:
+        local = LocalStore(folder, reserve_bytes=claim.reserve_bytes)
+        store = local if claim.max_bytes is None else LimitedStore(local, claim.max_bytes)
     return Opened(store=store, folder=folder, run=run, attempt=attempt)
 
 

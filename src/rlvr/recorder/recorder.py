@@ -86,6 +86,7 @@ class Recorder:
         flush_s: float = 10.0,
         retry_s: float = 5.0,
         reserve_bytes: int = DEFAULT_RESERVE_BYTES,
+        max_bytes: int | None = None,
         store: Store | None = None,
     ) -> "Recorder":
         """Open a recording below `output_dir`, in rlvr/RUN_ID.
@@ -105,6 +106,9 @@ class Recorder:
             flush_s: how long metrics and annotations may wait in memory.
             retry_s: how long a failing write is retried before it is counted as failed.
             reserve_bytes: free disk to leave for checkpoints; below it batches are dropped.
+            max_bytes: size that the run's folder stays below: the oldest steps give up their token
+                details, then their messages, never their scalars; then batches are dropped. For one
+                process of a run, rank 0.
             store: where to write instead of the local disk.
 
         Raises:
@@ -117,6 +121,11 @@ class Recorder:
                 f"queue_bytes={queue_bytes}, wait_s={wait_s}, rank={rank}, first_step={first_step}:"
                 " queue_bytes must be above 0, the others at least 0."
             )
+        if max_bytes is not None and (max_bytes <= 0 or store is not None):
+            raise ConfigurationError(
+                f"max_bytes={max_bytes} must be above 0, and limits a folder on this disk: leave"
+                " store out, or max_bytes."
+            )
         claim = Claim(
             output_dir=Path(output_dir),
             info=info,
@@ -126,6 +135,7 @@ class Recorder:
             first_step=first_step,
             world_size=world_size,
             reserve_bytes=reserve_bytes,
+            max_bytes=max_bytes,
             store=store,
         )
         return cls(

@@ -55,6 +55,7 @@ class Writer:
         self._started_at = time.time()
         self._blobs: set[str] = set()
         self._patience_until: float | None = None
+        self._refused = False
         self._in_hand: Batch | None = None
         self._hand_lock = threading.Lock()
         self._hurry = threading.Event()
@@ -169,9 +170,11 @@ class Writer:
                 self._write_blobs(rows)
                 self._commit_patiently(batch.name.path, payload)
         except StoreFull as error:
+            self._refused = True
             self.store_fence.failed(error, f"{len(rows)} trajectories are dropped.")
             return {"dropped": len(rows), "failed": len(batch.rows) - len(rows)}
         except Exception as error:  # noqa: BLE001  the fence: nothing may end this thread
+            self._refused = True
             self.store_fence.failed(error, f"{len(rows)} trajectories are not recorded.")
             return {"failed": len(batch.rows)}
         return {
@@ -221,6 +224,7 @@ class Writer:
                 self._hurry.wait(_BACKOFF_S)
             else:
                 self._patience_until = None
+                self._refused = False
                 self.store_fence.worked()
                 return
 
@@ -250,7 +254,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001  the fence: nothing may end this thread
             self.store_fence.failed(error, "Metrics and annotations wait in memory.")
         else:
-            self.store_fence.worked()
+            if not self._refused:  # small files fit where no batch does: the outage goes on
+                self.store_fence.worked()
 
     def _write_metrics(self, number: int, rows: Sequence[MetricRow]) -> None:
         name = metrics_path(self._place.attempt, self._place.rank, number)

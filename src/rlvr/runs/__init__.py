@@ -1,7 +1,21 @@
 """Reading recorded runs."""
 
 from rlvr.runs.locate import find_runs, open_run
+from rlvr.runs.prune import PrunePlan, PruneRequest, Removal, carry_out, plan_pruning
+from rlvr.runs.pruned import Pruning
 from rlvr.runs.run import Run
 from rlvr.runs.status import RankStatus, RunStatus
 
-__all__ = ["RankStatus", "Run", "RunStatus", "find_runs", "open_run"]
+__all__ = [
+    "PrunePlan",
+    "PruneRequest",
+    "Pruning",
+    "RankStatus",
+    "Removal",
+    "Run",
+    "RunStatus",
+    "carry_out",
+    "find_runs",
+    "open_run",
+    "plan_pruning",
+]

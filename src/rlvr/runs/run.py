@@ -23,6 +23,7 @@ from rlvr.runs.columns import just, shaped, wanted_schema, without_tokens
 from rlvr.runs.files import BatchFile, Damage, RowFilter, batch_files, every_column, matches
 from rlvr.runs.later import LaterKnowledge, metric_files, read_metrics
 from rlvr.runs.notes import annotation_files, read_annotations
+from rlvr.runs.pruned import Pruning, read_pruning
 from rlvr.runs.status import RunStatus, read_status
 from rlvr.store import RUN_FILE, VOCABULARY_FILE, blob_path, parse_record_id
 
@@ -213,6 +214,10 @@ class Run:
     def vocabulary(self) -> tuple[str, ...]:
         """The text of each token id, from 0 on; empty where it was not recorded."""
         return self._damage.parsed(self.path / VOCABULARY_FILE, decode_vocabulary) or ()
+
+    def pruning(self) -> Pruning:
+        """What was taken out of the run after it was recorded, by its size limit or by hand."""
+        return read_pruning(self.path, self._damage)
 
     def status(self) -> RunStatus:
         """What each process was offered, recorded and lost, and whether it lives."""

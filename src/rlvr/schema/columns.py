@@ -177,6 +177,10 @@ CONTENT = (
     _json("components", "name, weight, status, error and seconds of each component, in order"),
 )
 
+MESSAGES = tuple(c for c in CONTENT if c.name in ("info", "prompt", "completion", "tool_results"))
+"""What `rlvr prune` and a size limit may take out when the token details are gone. A file without
+these columns lost them so; what is small and explains the scores stays."""
+
 _SPAN = pa.struct(
     [("start", pa.int64()), ("stop", pa.int64()), ("turn", pa.int64()), ("role", pa.string())]
 )

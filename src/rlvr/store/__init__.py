@@ -7,6 +7,7 @@ from rlvr.store.layout import (
     BLOBS_FOLDER,
     METRICS_FOLDER,
     RANKS_FOLDER,
+    RETENTION_FILE,
     RUN_FILE,
     RUNS_FOLDER,
     TRAJECTORIES_FOLDER,
@@ -23,8 +24,9 @@ from rlvr.store.layout import (
     rank_path,
     run_folder,
 )
+from rlvr.store.limited import LimitedStore, folder_bytes
 from rlvr.store.local import DEFAULT_RESERVE_BYTES, LocalStore
-from rlvr.store.memory import FailingStore, FullDiskStore, MemoryStore
+from rlvr.store.memory import FailingStore, FullDiskStore, MemoryStore, SlowStore
 from rlvr.store.parquet import parquet_bytes
 from rlvr.store.process import host_name, process_mark
 
@@ -35,6 +37,7 @@ __all__ = [
     "DEFAULT_RESERVE_BYTES",
     "METRICS_FOLDER",
     "RANKS_FOLDER",
+    "RETENTION_FILE",
     "RUNS_FOLDER",
     "RUN_FILE",
     "TRAJECTORIES_FOLDER",
@@ -42,12 +45,15 @@ __all__ = [
     "BatchName",
     "FailingStore",
     "FullDiskStore",
+    "LimitedStore",
     "LocalStore",
     "MemoryStore",
+    "SlowStore",
     "Store",
     "annotations_path",
     "attempt_path",
     "blob_path",
+    "folder_bytes",
     "host_name",
     "is_run_id",
     "metrics_path",

@@ -11,6 +11,7 @@ from rlvr.record import Mode
 RUNS_FOLDER = "rlvr"
 RUN_FILE = "run.json"
 VOCABULARY_FILE = "vocabulary.json"
+RETENTION_FILE = "retention.json"
 ATTEMPTS_FOLDER = "attempts"
 RANKS_FOLDER = "ranks"
 TRAJECTORIES_FOLDER = "trajectories/L0"

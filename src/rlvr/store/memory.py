@@ -1,6 +1,7 @@
-"""Stores without a disk: a twin for tests and for trying things out, and two that fail."""
+"""Stores without a disk: a twin for tests and for trying things out, and three that fail."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -82,3 +83,16 @@ class FullDiskStore(MemoryStore):
         held = sum(len(file) for other, file in self.files.items() if other != name)
         if held + len(payload) > self.room_bytes:
             raise StoreFull(f"{name} does not fit: this store is full, as a test asked.")
+
+
+class SlowStore(MemoryStore):
+    """A store whose every write takes `delay_s` seconds: for tests of a slow disk."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__()
+        self.delay_s = delay_s
+
+    def commit(self, name: str, payload: bytes) -> None:
+        """Write a file, slowly."""
+        time.sleep(self.delay_s)
+        super().commit(name, payload)
