@@ -12,6 +12,7 @@
     ├── UndecodableText (ValueError)          stored JSON that does not decode
     ├── InferenceError (RuntimeError)         the sampler failed or does not answer
     ├── GenerationFailed (RuntimeError)       a rollout of a batch raised; see `__cause__`
+    ├── SandboxUnavailable (RuntimeError)     model code can't run safely here
     └── UnsupportedLibrary (RuntimeError)     a library whose internals are not the ones we know
 
 A message says what was wrong, where, and what to do.
@@ -27,6 +28,7 @@ __all__ = [
     "RecordNotFound",
     "RlvrError",
     "RunNotFound",
+    "SandboxUnavailable",
     "StoreError",
     "StoreFull",
     "UndecodableText",
@@ -83,6 +85,10 @@ class InferenceError(RlvrError, RuntimeError):
 
 class GenerationFailed(RlvrError, RuntimeError):
     """A rollout of a batch raised. The original exception is `__cause__`."""
+
+
+class SandboxUnavailable(RlvrError, RuntimeError):
+    """Code that a model wrote can't be run safely here."""
 
 
 class UnsupportedLibrary(RlvrError, RuntimeError):
