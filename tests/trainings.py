@@ -130,6 +130,9 @@ _OWN = (
     "log_full_trajectories",
     "peft_config",
     "callbacks",
+    "weight_sync",
+    "weight_sync_dir",
+    "request_timeout",
 )
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from rlvr.cli.scripts import script_app, with_flags
 from rlvr.errors import ConfigurationError, InferenceError
+from rlvr.trainers.choices import WeightSync
 from rlvr.trainers.options import Machine, TrainingOptions
 from rlvr.trainers.starting import check_server
 
@@ -89,20 +90,33 @@ def test_a_server_is_waited_for_and_then_named_with_remedies():
         def do_GET(self):
             self.send_response(200)
             self.end_headers()
+            if self.path == "/v1/models":
+                self.wfile.write(b'{"data": [{"id": "m", "max_model_len": 64}]}')
+
+        def do_POST(self):
+            self.send_error(404)
 
         def log_message(self, *_):
             pass
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Healthy)
-    url = f"http://127.0.0.1:{server.server_port}"
+    there = {"vllm_port": server.server_port, "max_seq_len": 64}
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    check_server(url, timeout_s=5, model="m")
+    check_server(TrainingOptions(**there), model="m")
+    with pytest.raises(ConfigurationError, match="serves m, and n is to be trained"):
+        check_server(TrainingOptions(**there), model="n")
+    with pytest.raises(ConfigurationError, match="--max-model-len 65"):
+        check_server(TrainingOptions(**there | {"max_seq_len": 65}), model="m")
+    with pytest.raises(ConfigurationError, match="VLLM_SERVER_DEV_MODE=1"):
+        check_server(TrainingOptions(**there, weight_sync=WeightSync.FILES), model="m")
+    with pytest.raises(ConfigurationError, match="VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"):
+        check_server(TrainingOptions(**there, weight_sync=WeightSync.ADAPTER), model="m")
     server.shutdown()
     thread.join()
     server.server_close()
     with pytest.raises(InferenceError, match="vf-vllm --model m") as caught:
-        check_server(url, timeout_s=0, model="m")
+        check_server(TrainingOptions(**there, vllm_timeout=0), model="m")
     assert "--inference embedded" in str(caught.value)
 
 

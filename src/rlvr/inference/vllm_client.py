@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 from openai import (
     APIConnectionError,
     APITimeoutError,
@@ -62,7 +63,9 @@ class VllmClient(AsyncOpenAI):
             try:
                 return await super().request(cast_to, options, **kwargs)
             except APITimeoutError as error:
-                raise self._server.too_slow(path, self._server.request_timeout_s) from error
+                connecting = isinstance(error.__cause__, httpx2.ConnectTimeout)
+                waited = _CONNECT_S if connecting else self._server.request_timeout_s
+                raise self._server.too_slow(path, waited) from error
             except APIConnectionError as error:
                 if pause is None:
                     cause = error.__cause__ or error

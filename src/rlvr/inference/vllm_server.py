@@ -1,5 +1,6 @@
 """Requests to a vLLM server, whose failures say what happened and what to do."""
 
+import contextlib
 import http.client
 import json
 import time
@@ -138,7 +139,9 @@ class VllmServer:
         Raises:
             ConfigurationError: it does not.
         """
-        served = {entry["id"]: entry for entry in self.get("/v1/models", timeout_s=_PROBE_S)["data"]}
+        served = {
+            entry["id"]: entry for entry in self.get("/v1/models", timeout_s=_PROBE_S)["data"]
+        }
         if model not in served:
             raise ConfigurationError(
                 f"the vLLM server at {self.url} serves {', '.join(served)}, and {model} is to be"
@@ -246,8 +249,6 @@ _PROBE_TOOL = {
 
 def _message_of(said: str) -> str:
     """The message in vLLM's error, or all that was said, on one line."""
-    try:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
         said = json.loads(said)["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        pass
     return " ".join(str(said).split())[:500] or "no reason"

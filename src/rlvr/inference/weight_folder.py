@@ -6,6 +6,7 @@ import shutil
 import socket
 import uuid
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +66,18 @@ class WeightFolder:
             StoreError: the disk takes no more.
         """
         self._write_shard()
-        self._shards = set()
-        unfinished, self._newest = self._unfinished, self._own / f"weights-{self._sets:06d}"
-        index, self._index = self._index, {}
-        try:
-            (unfinished / _INDEX).write_text(json.dumps({"metadata": {}, "weight_map": index}))
-            unfinished.rename(self._newest)
-        except OSError as error:
-            raise self._full(error) from error
-        self._sets += 1
-        return self._newest
+        index, self._index, self._shards = self._index, {}, set()
+        return self._completed(_INDEX, {"metadata": {}, "weight_map": index})
+
+    def write_adapter(self, tensors: Mapping[str, Any], config: Mapping[str, Any]) -> Path:
+        """Write an adapter as peft does; its folder, there as long as that of `finish`.
+
+        Raises:
+            StoreError: the disk takes no more.
+        """
+        copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        self._save(copies, "adapter_model.safetensors")
+        return self._completed("adapter_config.json", config)
 
     def drop(self) -> None:
         """Forget the set under way."""
@@ -94,11 +97,16 @@ class WeightFolder:
     def _write_shard(self) -> None:
         if not self._waiting:
             return
+        tensors, self._waiting = self._waiting, {}
+        name = f"model-{len(self._shards):05d}.safetensors"
+        self._save(tensors, name)
+        self._shards.add(name)
+        self._index |= dict.fromkeys(tensors, name)
+
+    def _save(self, tensors: dict[str, Any], name: str) -> None:
         from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        tensors, self._waiting = self._waiting, {}
-        name = f"model-{len(self._shards):05d}.safetensors"
         path = self._unfinished / name
         try:
             self._unfinished.mkdir(exist_ok=True)
@@ -107,8 +115,17 @@ class WeightFolder:
             path.chmod(self._unfinished.stat().st_mode & 0o666)
         except (OSError, SafetensorError) as error:
             raise self._full(error) from error
-        self._shards.add(name)
-        self._index |= dict.fromkeys(tensors, name)
+
+    def _completed(self, name: str, document: Mapping[str, Any]) -> Path:
+        folder = self._own / f"weights-{self._sets:06d}"
+        try:
+            (self._unfinished / name).write_text(json.dumps(document))
+            self._unfinished.rename(folder)
+        except OSError as error:
+            raise self._full(error) from error
+        self._sets += 1
+        self._newest = folder
+        return folder
 
     def _full(self, error: Exception) -> StoreError:
         return StoreError(

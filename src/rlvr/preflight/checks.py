@@ -79,7 +79,7 @@ def preflight(trainer: Any) -> PreflightReport:
     report = PreflightReport(
         trainer=type(trainer).__name__,
         repairs=tuple(sorted(trainer._repairs)),
-        inference=engine_name(trainer._inference),
+        inference=engine_name(trainer._inference, trainer._sync),
         rollouts=len(dry.rollouts),
         duration_s=time.perf_counter() - began,
         checks=checks,

@@ -10,6 +10,14 @@ class Inference(StrEnum):
     EMBEDDED = "embedded"
 
 
+class WeightSync(StrEnum):
+    """How new weights reach a vLLM server."""
+
+    NCCL = "nccl"
+    FILES = "files"
+    ADAPTER = "adapter"
+
+
 class LossType(StrEnum):
     """What a token's loss is divided by: its sequence, the batch's tokens, or a constant."""
 

@@ -18,11 +18,20 @@ from verifiers.trainers.grpo_trainer import GRPOTrainer
 from rlvr.capture.rubrics import scorer_timed_out
 from rlvr.capture.verifiers import ViewSettings, recording_view
 from rlvr.errors import ConfigurationError
+from rlvr.inference.vllm_server import REQUEST_TIMEOUT_S
 from rlvr.record import Mode, RunInfo, Sink
 from rlvr.trainers import shims
+from rlvr.trainers.adapters import send_adapter
 from rlvr.trainers.banner import banner
 from rlvr.trainers.batches import finish_batch
-from rlvr.trainers.engines import engine_factory, engine_name
+from rlvr.trainers.engines import (
+    SyncSettings,
+    engine_factory,
+    engine_name,
+    sampler_failures,
+    server_of,
+    sync_failures,
+)
 from rlvr.trainers.evaluation import broadcast_metrics, log_as_evaluation
 from rlvr.trainers.fenced_wandb import fence_wandb_callback
 from rlvr.trainers.forwards import EntropyTap, PendingBatch
@@ -45,18 +54,26 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         log_trajectory_samples: rows of the W&B table per logged step.
         log_token_details: keep ids, masks and logprobs of every token too.
         token_details_every: of each step that is a multiple of it.
+        record_max_gb: size that the record stays below: the oldest steps give up their token
+            details, then their messages. None for no limit.
         repairs: "all", "none", or names (see `rlvr.trainers.repairs`); "none" gives the gradients
             of the library as it ships.
-        inference: "vllm", the library's client, "embedded", sampling in this process, or an
-            engine with the methods of `rlvr.inference.embedded.EmbeddedEngine`.
+        inference: "vllm", a server, "embedded", sampling in this process, or an engine with the
+            methods of `rlvr.inference.embedded.EmbeddedEngine`.
+        weight_sync: how a vLLM server gets new weights: "nccl", by the library's client, "files",
+            through a folder, or "adapter", a LoRA adapter through a folder.
+        weight_sync_dir: that folder; OUTPUT_DIR/weight_sync if None.
+        request_timeout: seconds that one answer of a vLLM server may take.
         record_to: where to record; `args.output_dir` if None.
         redact: what W&B may see of a text; None for the default patterns.
 
     Raises:
         UnsupportedLibrary: a verifiers version with another trainer.
         MissingDependency: inference="vllm" without vllm installed.
-        ConfigurationError: an unknown repair or inference, token_details_every below 1, or a launch
-            that would train otherwise than it says (see `rlvr.trainers.launches`).
+        InferenceError: the vLLM server does not answer.
+        ConfigurationError: an unknown repair, inference or weight_sync, a vLLM server that was
+            started otherwise than training needs it, token_details_every below 1, or a launch that
+            would train otherwise than it says (see `rlvr.trainers.launches`).
     """
 
     def __init__(
@@ -70,8 +87,12 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         log_trajectory_samples: int = 5,
         log_token_details: bool = False,
         token_details_every: int = 1,
+        record_max_gb: float | None = None,
         repairs: str | Iterable[str] = "all",
         inference: Any = "vllm",
+        weight_sync: str = "nccl",
+        weight_sync_dir: str | Path | None = None,
+        request_timeout: float = REQUEST_TIMEOUT_S,
         record_to: str | Path | None = None,
         redact: Callable[[str], str] | None = None,
         **kwargs: Any,
@@ -85,6 +106,9 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             )
         self._repairs = resolve_repairs(repairs)
         self._inference = inference
+        self._sync = SyncSettings.of(
+            weight_sync, weight_sync_dir, request_timeout, output_dir=args.output_dir
+        )
         self._log_trajectory_samples = log_trajectory_samples
         self._record_to = Path(record_to if record_to is not None else args.output_dir)
         self._redact = redact
@@ -93,6 +117,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             output_dir=self._record_to,
             enabled=log_full_trajectories,
             token_details_every=token_details_every if log_token_details else 0,
+            max_gb=record_max_gb,
         )
         self._pending: PendingBatch | None = None
         self._computed: list[torch.Tensor] | None = None
@@ -101,7 +126,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         self.control: Any = None
         args.log_completions = False  # the library's own table empties tool calls in place
         shims.prepare_model(model)
-        with self._client_seam():
+        with self._client_seam(env):
             super().__init__(
                 model, env, args, shims.tokenizer_of_lists(processing_class), *positional, **kwargs
             )
@@ -110,8 +135,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         fence_wandb_callback(self)
         self.add_callback(RunInCheckpoint(lambda: self._record.recorder))
 
-    def _client_seam(self) -> contextlib.AbstractContextManager[None]:
-        factory = engine_factory(self, self._inference)
+    def _client_seam(self, env: Any) -> contextlib.AbstractContextManager[None]:
+        factory = engine_factory(self, env, self._inference, self._sync)
         self._own_engine = factory is not None
         return contextlib.nullcontext() if factory is None else shims.vllm_client_of(factory)
 
@@ -132,7 +157,9 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             num_batches_ahead=self.num_batches_ahead,
             max_queue_size=self.args.async_max_queue_size,
             generation_timeout=self.args.async_generation_timeout,
-            client_factory=self.vllm_client.client if self._own_engine else None,
+            client_factory=(
+                self.vllm_client.client if self._own_engine else server_of(self, self._sync).client
+            ),
             carry_errors=Repair.GENERATION_ERRORS in self._repairs,
             cut_rows=Repair.ROW_TRUNCATION in self._repairs,
             own_evaluation=Repair.EVALUATION in self._repairs,
@@ -179,7 +206,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             self._run_info, sinks=self._sinks(), checkpoint=kwargs.get("resume_from_checkpoint")
         )
         if self.accelerator.is_main_process:
-            shown = banner(self._repairs, inference=engine_name(self._inference), folder=folder)
+            sampler = engine_name(self._inference, self._sync)
+            shown = banner(self._repairs, inference=sampler, folder=folder)
             print(shown, file=sys.stderr)  # noqa: T201  # the one banner of a run
         if Repair.TRAIN_AGAIN in self._repairs:
             self.async_generator.rearm()
@@ -218,7 +246,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         batch_id = self._step // (self.gradient_accumulation_steps * self.num_iterations)
         self._pending = None
         try:
-            with shims.rows_numbered(ROW_NUMBERS):
+            with shims.rows_numbered(ROW_NUMBERS), sampler_failures(self):
                 chunk = super()._prepare_inputs(inputs)
         except BaseException:  # keep the rollouts of a batch that never reached the update
             self._record.batch(self.async_generator.captures.pop(batch_id, None), Mode.TRAIN)
@@ -268,10 +296,21 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         finally:
             self._pending = None
 
+    def _get_model_name(self) -> str:
+        """The name under which the policy is served."""
+        if self._sync.sends_adapter(self._inference):
+            return str(self.vllm_client.served_name)
+        name: str = super()._get_model_name()
+        return name
+
     def _move_model_to_vllm(self) -> None:
         sharded = self.accelerator.is_fsdp2
-        with whole_weights(self.model) if sharded else contextlib.nullcontext():
-            super()._move_model_to_vllm()
+        with sync_failures():
+            if self._sync.sends_adapter(self._inference):
+                send_adapter(self)
+                return
+            with whole_weights(self.model) if sharded else contextlib.nullcontext():
+                super()._move_model_to_vllm()
 
     def compute_loss(
         self,
@@ -319,10 +358,10 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
                 self._record.close()
 
     def _evaluate_here(self, prefix: str) -> dict[str, float]:
-        if self.state.global_step > self._last_loaded_step or self._loop_begins:
-            self._move_model_to_vllm()
-            self._last_loaded_step = self.state.global_step
-        with self._libraries_repaired():
+        with sampler_failures(self), self._libraries_repaired():
+            if self.state.global_step > self._last_loaded_step or self._loop_begins:
+                self._move_model_to_vllm()
+                self._last_loaded_step = self.state.global_step
             metrics = broadcast_metrics(self, prefix)
         log_as_evaluation(self, metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -333,7 +372,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
     # Recording
 
     def _run_info(self, run: str | None) -> RunInfo:
-        return run_info_of(self, run, self._repairs, engine_name(self._inference))
+        return run_info_of(self, run, self._repairs, engine_name(self._inference, self._sync))
 
     def _sinks(self) -> list[Sink]:
         if not self.accelerator.is_main_process or "wandb" not in self.args.report_to:

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from openai import AsyncOpenAI
 from verifiers.trainers.async_batch_generator import AsyncBatchGenerator, BatchRequest, BatchResult
 
 from rlvr.capture.rollout import BatchCapture
@@ -40,19 +39,40 @@ class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # ver
         *,
         env: Any,
         evaluation_env: Any,
-        client_factory: Callable[[], Any] | None,
+        client_factory: Callable[[], Any],
         carry_errors: bool,
         cut_rows: bool,
         own_evaluation: bool,
         **kwargs: Any,
     ) -> None:
+        self._asked: set[int] = set()
         super().__init__(env=env, **kwargs)
         self.captures: dict[int, BatchCapture] = {}
         self.evaluation_env = evaluation_env
-        self._make_client = client_factory or self._openai_client
+        self._make_client = client_factory
         self._carry_errors = carry_errors
         self._cut_rows = cut_rows
         self._own_evaluation = own_evaluation
+
+    @property
+    def is_generating(self) -> bool:
+        """Whether a batch that was asked for is not done: new weights must wait for all of them.
+
+        The library says so of the batch under way alone, and starts the next one during the sync.
+        """
+        return bool(self._asked)
+
+    @is_generating.setter
+    def is_generating(self, _: bool) -> None:
+        """The library's own word on it is not needed."""
+
+    def submit_batch(self, request: BatchRequest) -> bool:
+        """As the library does; False if the queue is full."""
+        self._asked.add(request.batch_id)
+        submitted: bool = super().submit_batch(request)
+        if not submitted:
+            self._asked.discard(request.batch_id)
+        return submitted
 
     def rearm(self) -> None:
         """Make a stopped generator ready for another training loop."""
@@ -63,7 +83,7 @@ class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # ver
         self.pending_batches.clear()
         self.completed_batches.clear()
         self.captures.clear()
-        self.is_generating = False
+        self._asked.clear()
         self.started = False
 
     def get_batch(self, batch_id: int, timeout: float | None = None) -> BatchResult:
@@ -81,13 +101,6 @@ class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # ver
             ) from result.error
         return result
 
-    def _openai_client(self) -> Any:
-        return AsyncOpenAI(
-            base_url=self.client_config["base_url"],
-            api_key=self.client_config["api_key"],
-            timeout=self.client_config["http_client_args"]["timeout"],
-        )
-
     def _generation_worker(self) -> None:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
@@ -103,7 +116,11 @@ class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # ver
                     continue
                 if request is None:
                     break
-                self.result_queue.put(loop.run_until_complete(self._generate_or_fail(request)))
+                try:
+                    result = loop.run_until_complete(self._generate_or_fail(request))
+                finally:
+                    self._asked.discard(request.batch_id)
+                self.result_queue.put(result)
         finally:
             loop.run_until_complete(self.client.close())
             loop.close()
@@ -114,7 +131,6 @@ class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # ver
         try:
             result = await self._generate_batch_async(request)
         except Exception as error:
-            self.is_generating = False
             self._keep_capture(request.batch_id)
             if not self._carry_errors:
                 raise

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from rlvr.errors import ConfigurationError, MissingDependency
-from rlvr.trainers.choices import Inference, LossType, Scheduler
+from rlvr.inference.vllm_server import REQUEST_TIMEOUT_S
+from rlvr.trainers.choices import Inference, LossType, Scheduler, WeightSync
 
 if TYPE_CHECKING:
     from verifiers.trainers import GRPOConfig
@@ -60,6 +61,10 @@ class TrainingOptions:
     token_details_every: Annotated[
         int, Option(min=1, help="With --log-token-details: of every so many steps only.")
     ] = 1
+    record_max_gb: Annotated[
+        float | None,
+        Option(min=0, help="Size of the record in GB: beyond it old steps lose token details."),
+    ] = None
     logging_steps: Annotated[int, Option(min=1, help="Log every so many steps.")] = 1
     report_to: Annotated[
         str, Option(help="Where metrics go, joined by commas: wandb, tensorboard; or none.")
@@ -77,6 +82,20 @@ class TrainingOptions:
     vllm_timeout: Annotated[
         float, Option(min=0, help="Seconds to wait until the server answers.")
     ] = 60.0
+    weight_sync: Annotated[
+        WeightSync,
+        Option(help="How a vLLM server gets new weights: NCCL, files, or a LoRA adapter in files."),
+    ] = WeightSync.NCCL
+    weight_sync_dir: Annotated[
+        Path | None,
+        Option(help="Folder for those files, which the server reads; OUTPUT_DIR/weight_sync."),
+    ] = None
+    request_timeout: Annotated[
+        float, Option(min=0, help="Seconds that one answer of the vLLM server may take.")
+    ] = REQUEST_TIMEOUT_S
+    batch_timeout: Annotated[
+        float, Option(min=0, help="Seconds that generating one batch may take.")
+    ] = 600.0
     temperature: Annotated[float, Option(min=0, help="Sampling temperature.")] = 1.0
     max_tokens: Annotated[int, Option(min=1, help="Tokens that one turn may have.")] = 1024
     num_batches_ahead: Annotated[
@@ -232,6 +251,7 @@ class TrainingOptions:
             "vllm_server_host": self.vllm_host,
             "vllm_server_port": self.vllm_port,
             "vllm_server_timeout": self.vllm_timeout,
+            "async_generation_timeout": self.batch_timeout,
             "beta": self.beta,
             "loss_type": self.loss_type.value,
             "scale_rewards": self.scale_rewards,
@@ -244,8 +264,12 @@ class TrainingOptions:
             "log_trajectory_samples": self.log_trajectory_samples,
             "log_token_details": self.log_token_details,
             "token_details_every": self.token_details_every,
+            "record_max_gb": self.record_max_gb,
             "repairs": self.repairs,
             "inference": self.inference.value,
+            "weight_sync": self.weight_sync.value,
+            "weight_sync_dir": self.weight_sync_dir,
+            "request_timeout": self.request_timeout,
         }
 
     def diagnosis(self) -> dict[str, Any] | None:

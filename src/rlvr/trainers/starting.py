@@ -1,18 +1,15 @@
 """What must hold before a training run loads its model: a place to write, and a sampler."""
 
 import tempfile
-import time
-import urllib.error
-import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rlvr.errors import ConfigurationError, InferenceError, StoreError
+from rlvr.errors import ConfigurationError, StoreError
+from rlvr.inference.vllm_server import VllmServer
 from rlvr.trainers import shims
-from rlvr.trainers.choices import Inference
+from rlvr.trainers.choices import Inference, WeightSync
 from rlvr.trainers.options import TrainingOptions
-
-_RETRY_S = 1.0
 
 
 def check_start(options: TrainingOptions, *, model: str) -> None:
@@ -22,15 +19,13 @@ def check_start(options: TrainingOptions, *, model: str) -> None:
         StoreError: nothing can be written to the output folder.
         MissingDependency: vLLM is asked for and is not installed.
         InferenceError: the vLLM server does not answer in time.
+        ConfigurationError: it is not one that training can use.
     """
     check_writable(options.output_dir)
     if options.inference is Inference.VLLM:
-        shims.check_vllm()
-        check_server(
-            f"http://{options.vllm_host}:{options.vllm_port}",
-            timeout_s=options.vllm_timeout,
-            model=model,
-        )
+        if options.weight_sync is WeightSync.NCCL:
+            shims.check_vllm()
+        check_server(options, model=model)
 
 
 def check_writable(folder: Path) -> None:
@@ -49,32 +44,34 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def check_server(url: str, *, timeout_s: float, model: str) -> None:
-    """Wait until the vLLM server says that it is healthy.
+def check_server(options: TrainingOptions, *, model: str) -> None:
+    """Wait until the vLLM server is healthy; then it must be one that training can use.
 
     Raises:
-        InferenceError: it has not after `timeout_s`.
+        InferenceError: it does not answer within `options.vllm_timeout`.
+        ConfigurationError: it serves another model or fewer tokens, or takes no weights this way.
     """
-    deadline = time.monotonic() + timeout_s
-    while (reason := _unhealthy(url)) is not None:
-        if time.monotonic() + _RETRY_S > deadline:
-            raise InferenceError(
-                f"no vLLM server answers at {url} ({reason}; waited {timeout_s:g} s). Start it on a"
-                f" GPU of its own: vf-vllm --model {model} --enable-auto-tool-choice"
-                " --tool-call-parser hermes; or name it with --vllm-host and --vllm-port; or sample"
-                " in this process with --inference embedded"
-            )
-        time.sleep(_RETRY_S)
+    server = VllmServer(
+        url=f"http://{options.vllm_host}:{options.vllm_port}",
+        request_timeout_s=options.request_timeout,
+    )
+    server.wait(timeout_s=options.vllm_timeout, start=_STARTED_BY[options.weight_sync](model))
+    server.check_model(model, longest=options.max_seq_len)
+    if options.weight_sync is WeightSync.FILES:
+        server.check_dev_mode()
+    elif options.weight_sync is WeightSync.ADAPTER:
+        server.check_adapters()
 
 
-def _unhealthy(url: str) -> str | None:
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5):
-            return None
-    except urllib.error.HTTPError as error:
-        return f"it answers with status {error.code}"
-    except (OSError, ValueError) as error:
-        return str(getattr(error, "reason", error))
+_TOOLS = "--enable-auto-tool-choice --tool-call-parser hermes"
+_STARTED_BY: dict[WeightSync, Callable[[str], str]] = {
+    WeightSync.NCCL: lambda model: f"vf-vllm --model {model} {_TOOLS}",
+    WeightSync.FILES: lambda model: f"VLLM_SERVER_DEV_MODE=1 vllm serve {model} {_TOOLS}",
+    WeightSync.ADAPTER: lambda model: (
+        "VLLM_SERVER_DEV_MODE=1 VLLM_ALLOW_RUNTIME_LORA_UPDATING=1"
+        f" vllm serve {model} --enable-lora {_TOOLS}"
+    ),
+}
 
 
 def check_evaluation(options: TrainingOptions, env: Any) -> None:
