@@ -9,15 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rlvr.environments.musique.core import synthetic
-from rlvr.environments.musique.core.loading import (
-    DatasetSpec,
-    Selection,
-    drop_noise,
-    load_examples,
-    parse_specs,
-    select,
-)
-from rlvr.environments.musique.core.sources import Split, local_rows, parse_split
+from rlvr.environments.musique.core.loading import Selection, drop_noise, load_examples, select
+from rlvr.environments.rows import DatasetSpec, Split, local_rows, parse_specs, parse_split
 from rlvr.errors import ConfigurationError
 
 ODDITIES = Path(__file__).parents[2] / "fixtures" / "musique_oddities.jsonl"
@@ -157,7 +150,7 @@ def test_only_the_rows_of_the_slice_are_read(tmp_path):
         ("train.jsonl", "[1]\n", "line 1: not a JSON object"),
         ("train.json", "[1, ", "not valid JSON"),
         ("train.parquet", "no parquet", "no readable parquet"),
-        ("train.csv", "a,b", r"suffix \.csv; MuSiQue is read from \.jsonl"),
+        ("train.csv", "a,b", r"suffix \.csv; rows are read from \.jsonl"),
         ("train.jsonl", '{"id": "x"}', "row 0 of the slice: the row lacks question"),
         ("train.jsonl", "", "holds no rows"),
     ],
@@ -280,7 +273,7 @@ def test_a_saved_datasets_folder_is_read(tmp_path):
 HUB = """
 import sys
 from rlvr.environments.musique.core.loading import load_examples
-from rlvr.environments.musique.core.sources import hub_rows, parse_split
+from rlvr.environments.rows import hub_rows, parse_split
 from rlvr.errors import ConfigurationError
 
 folder = sys.argv[1]

@@ -9,12 +9,7 @@ from typing import Any, TypeVar
 from rlvr.environments.musique.core.completions import shown_documents
 from rlvr.environments.musique.core.embedding import DEFAULT_MODEL, Embed
 from rlvr.environments.musique.core.examples import MusiqueExample, parse_example, to_row
-from rlvr.environments.musique.core.loading import (
-    SYNTHETIC,
-    Selection,
-    load_examples,
-    parse_specs,
-)
+from rlvr.environments.musique.core.loading import Selection, load_examples
 from rlvr.environments.musique.core.prompts import (
     RETRIEVE,
     PromptStyle,
@@ -30,6 +25,7 @@ from rlvr.environments.musique.core.rewards import (
     scorers,
 )
 from rlvr.environments.musique.core.rewards import reward_original as original_total
+from rlvr.environments.rows import SYNTHETIC, parse_specs
 from rlvr.errors import ConfigurationError, MissingDependency
 
 try:

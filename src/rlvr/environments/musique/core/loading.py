@@ -1,33 +1,13 @@
 """From a dataset spec to examples: "path,name,split", several joined by ";"."""
 
 import random
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from rlvr.environments.musique.core import synthetic
 from rlvr.environments.musique.core.examples import MusiqueExample, parse_example
-from rlvr.environments.musique.core.sources import (
-    SUFFIXES,
-    Row,
-    Split,
-    hub_rows,
-    local_rows,
-    parse_split,
-    synthetic_rows,
-)
+from rlvr.environments.rows import parse_specs, parsed_rows
 from rlvr.errors import ConfigurationError
-
-SYNTHETIC = "synthetic"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetSpec:
-    """One dataset. `path` is a hub id, a local path, or "synthetic"; `name` may be empty."""
-
-    path: str
-    name: str
-    split: Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +33,6 @@ class Selection:
             )
 
 
-def parse_specs(text: str) -> tuple[DatasetSpec, ...]:
-    """Read "path,name,split;path,name,split".
-
-    Raises:
-        ConfigurationError: a spec has not three parts, no path, or no valid split.
-    """
-    specs = tuple(_parse_spec(part.strip()) for part in text.split(";") if part.strip())
-    if not specs:
-        raise ConfigurationError(f"the dataset spec {text!r} is empty; {_GRAMMAR}")
-    return specs
-
-
 def load_examples(datasets: str, selection: Selection | None = None) -> list[MusiqueExample]:
     """The selected examples of every dataset of a spec, in the order of the spec.
 
@@ -73,7 +41,11 @@ def load_examples(datasets: str, selection: Selection | None = None) -> list[Mus
             be reached, or nothing is left.
     """
     selection = selection or Selection()
-    examples = [example for spec in parse_specs(datasets) for example in _examples(spec)]
+    examples = [
+        example
+        for spec in parse_specs(datasets)
+        for example in parsed_rows(spec, parse_example, synthetic=synthetic.rows)
+    ]
     if not examples:
         raise ConfigurationError(f"{datasets} holds no rows; check its slice")
     return select(examples, selection)
@@ -108,43 +80,3 @@ def drop_noise(example: MusiqueExample, *, share: float, seed: int) -> MusiqueEx
     dropped = frozenset(chance.sample(noise, round(share * len(noise))))
     kept = (p for place, p in enumerate(example.paragraphs) if place not in dropped)
     return replace(example, paragraphs=tuple(kept))
-
-
-_GRAMMAR = (
-    "write path,name,split, several joined by ';', for example "
-    "bdsaglam/musique-mini,answerable,train or synthetic,seed-0,train[:256]"
-)
-
-
-def _parse_spec(text: str) -> DatasetSpec:
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 3 or not parts[0]:
-        raise ConfigurationError(f"{text!r} is no dataset spec; {_GRAMMAR}")
-    path, name, split = parts
-    return DatasetSpec(path=path, name=name, split=parse_split(split))
-
-
-def _examples(spec: DatasetSpec) -> Iterator[MusiqueExample]:
-    for number, row in enumerate(_rows(spec)):
-        try:
-            yield parse_example(row)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{spec.path}, row {number} of the slice: {error}") from error
-
-
-def _rows(spec: DatasetSpec) -> Iterator[Row]:
-    if spec.path == SYNTHETIC:
-        return synthetic_rows(spec.name, spec.split)
-    path = Path(spec.path).expanduser()
-    if path.exists():
-        return local_rows(path, spec.name, spec.split)
-    if _looks_local(spec.path):
-        raise ConfigurationError(
-            f"there is no file or folder {spec.path} (looked from {Path.cwd()}); {_GRAMMAR}"
-        )
-    return hub_rows(spec.path, spec.name, spec.split)
-
-
-def _looks_local(path: str) -> bool:
-    hub_id = re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", path)
-    return not hub_id or path.endswith(SUFFIXES)

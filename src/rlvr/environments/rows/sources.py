@@ -1,4 +1,4 @@
-"""Where rows come from: a local file or folder, the bundled generator, or the hub.
+"""Where rows come from: a local file or folder, a bundled generator, or the hub.
 
 Each reader yields rows of one split, already sliced.
 """
@@ -9,12 +9,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from rlvr.environments.musique.core import synthetic
 from rlvr.errors import ConfigurationError
 
 Row = Mapping[str, Any]
+
+
+class Generator(Protocol):
+    """Makes rows from a seed: equal arguments give equal rows."""
+
+    def __call__(self, *, seed: int, count: int, split: str) -> Iterator[Row]:
+        """`count` rows of a split."""
+
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 SYNTHETIC_ROWS = 1024
@@ -66,8 +73,8 @@ def parse_split(text: str) -> Split:
     return Split(name=match["name"], start=match[2], stop=match[3])
 
 
-def synthetic_rows(name: str, split: Split) -> Iterator[Row]:
-    """Rows of the bundled generator. `name` is "seed-N", or nothing for seed 0."""
+def seeded_rows(generate: Generator, name: str, split: Split) -> Iterator[Row]:
+    """Rows of a bundled generator. `name` is "seed-N", or nothing for seed 0."""
     seed = re.fullmatch(r"seed-(\d{1,9})", name or "seed-0")
     if not seed:
         raise ConfigurationError(
@@ -77,7 +84,7 @@ def synthetic_rows(name: str, split: Split) -> Iterator[Row]:
     count = split.rows_needed
     count = SYNTHETIC_ROWS if count is None else count
     start, stop = split.bounds(count)
-    rows = synthetic.rows(seed=int(seed[1]), count=stop, split=split.name)
+    rows = generate(seed=int(seed[1]), count=stop, split=split.name)
     return itertools.islice(rows, start, stop)
 
 
@@ -183,8 +190,7 @@ def _file_rows(path: Path) -> Iterator[Row]:
     if path.suffix in SUFFIXES:
         return _json_rows(path)
     raise ConfigurationError(
-        f"{path} has the suffix {path.suffix or '(none)'}; MuSiQue is read from "
-        f"{', '.join(SUFFIXES)}"
+        f"{path} has the suffix {path.suffix or '(none)'}; rows are read from {', '.join(SUFFIXES)}"
     )
 
 

@@ -1,0 +1,1 @@
+"""Mathematics with a python tool: problems, the tool, the reward."""

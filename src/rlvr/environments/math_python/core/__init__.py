@@ -1,0 +1,1 @@
+"""Problems, prompts, the tool and the reward: no framework in it."""
