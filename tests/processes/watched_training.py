@@ -3,6 +3,7 @@
 SETTINGS is a JSON object: settings of the training's configuration, and
     fsdp_on_cpu: let accelerate shard on CPUs too (see `shard_on_cpu`)
     lora: train adapters
+    model: folder of the policy, the demo's unless said
     preflight: check the training first, on every process
     resume: the checkpoint to go on from
 Each process writes FOLDER/seen-rRANK.json after its training.
@@ -20,7 +21,7 @@ from rlvr.trainers.enhanced_grpo_trainer import EnhancedGRPOTrainer
 from rlvr.trainers.policy import LoraOptions, load_policy
 from trainings import config, questions
 
-OWN = ("fsdp_on_cpu", "lora", "preflight", "resume", "log_token_details")
+OWN = ("fsdp_on_cpu", "lora", "model", "preflight", "resume")
 
 
 class WatchedTrainer(EnhancedGRPOTrainer):
@@ -42,7 +43,7 @@ def main(folder, settings):
     if own.get("fsdp_on_cpu"):
         shard_on_cpu()
     deepspeed = args.deepspeed_plugin is not None
-    policy, tokenizer = load_policy(bundled_checkpoint(), half=deepspeed)
+    policy, tokenizer = load_policy(own.get("model") or bundled_checkpoint(), half=deepspeed)
     trainer = WatchedTrainer(
         policy,
         questions(),
@@ -50,7 +51,6 @@ def main(folder, settings):
         tokenizer,
         inference="embedded",
         peft_config=LoraOptions(lora=own.get("lora", False), lora_r=4).config(),
-        log_token_details=own.get("log_token_details", False),
     )
     seen = {"preflight": checks(trainer)} if own.get("preflight") else {}
     trainer.train(resume_from_checkpoint=own.get("resume"))
@@ -96,16 +96,12 @@ def what_is_seen(trainer):
 
 
 def shards(model):
-    """[name, whole size, size here, size that the module shows] of each trained parameter."""
-    return [
-        [name, whole_size(parameter), local_size(parameter), parameter.numel()]
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    ]
-
-
-def whole_size(parameter):
-    return getattr(parameter, "ds_numel", parameter.numel())
+    """{name: [whole size, size of the shard, numbers in the module]} of each trained parameter."""
+    return {
+        name: [getattr(p, "ds_numel", p.numel()), local_size(p), p.data.numel()]
+        for name, p in model.named_parameters()
+        if p.requires_grad
+    }
 
 
 def local_size(parameter):
