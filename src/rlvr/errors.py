@@ -13,6 +13,7 @@
     ├── InferenceError (RuntimeError)         the sampler failed or does not answer
     ├── GenerationFailed (RuntimeError)       a rollout of a batch raised; see `__cause__`
     ├── SandboxUnavailable (RuntimeError)     model code can't run safely here
+    ├── ScorerUnavailable (RuntimeError)      the processes that score do not start
     └── UnsupportedLibrary (RuntimeError)     a library whose internals are not the ones we know
 
 A message says what was wrong, where, and what to do.
@@ -29,6 +30,7 @@ __all__ = [
     "RlvrError",
     "RunNotFound",
     "SandboxUnavailable",
+    "ScorerUnavailable",
     "StoreError",
     "StoreFull",
     "UndecodableText",
@@ -89,6 +91,10 @@ class GenerationFailed(RlvrError, RuntimeError):
 
 class SandboxUnavailable(RlvrError, RuntimeError):
     """Code that a model wrote can't be run safely here."""
+
+
+class ScorerUnavailable(RlvrError, RuntimeError):
+    """The processes that score answers do not start, or score wrongly."""
 
 
 class UnsupportedLibrary(RlvrError, RuntimeError):

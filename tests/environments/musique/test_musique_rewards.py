@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionMessageToolCall
 
+from rlvr.environments.messages import final_text
 from rlvr.environments.musique.core.completions import (
     cited_documents,
-    final_text,
     shown_documents,
     tag_content,
     tag_is_valid,

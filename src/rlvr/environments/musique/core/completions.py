@@ -4,9 +4,9 @@ A message is a mapping with a role, and content that may be text, None or a list
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
+from rlvr.environments.messages import message_text, messages_of
 from rlvr.environments.musique.core.examples import Paragraph
 
 TAGS = ("think", "cite", "answer")
@@ -28,30 +28,13 @@ def render(paragraphs: Iterable[Paragraph]) -> str:
 def shown_documents(messages: object) -> tuple[int, ...]:
     """Ids of the documents in the tool results, each once, in the order of first sight."""
     ids: dict[int, None] = {}
-    for message in _messages(messages):
+    for message in messages_of(messages):
         if message.get("role") == "tool":
             for block in message_text(message).split("\n\n"):
                 head = _SHOWN.match(block)
                 if head:
                     ids[int(head[1])] = None
     return tuple(ids)
-
-
-def final_text(completion: object) -> str:
-    """Text of the last assistant message; empty where there is none."""
-    assistants = [m for m in _messages(completion) if m.get("role") == "assistant"]
-    return message_text(assistants[-1]) if assistants else ""
-
-
-def message_text(message: Mapping[str, Any]) -> str:
-    """A message's text: its content, or its text parts joined by newlines."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, Sequence):
-        return ""
-    parts = (part.get("text") if isinstance(part, Mapping) else part for part in content)
-    return "\n".join(part for part in parts if isinstance(part, str))
 
 
 def tag_content(text: str, tag: str) -> str | None:
@@ -73,14 +56,6 @@ def cited_documents(text: str) -> tuple[int, ...]:
     # Nine digits bound the work: Python refuses to read integers of thousands of digits.
     ids = (word for word in words if word.isascii() and word.isdigit() and len(word) <= 9)
     return tuple(dict.fromkeys(int(word) for word in ids))
-
-
-def _messages(completion: object) -> list[Mapping[str, Any]]:
-    if isinstance(completion, str):
-        return [{"role": "assistant", "content": completion}]
-    if not isinstance(completion, Sequence):
-        return []
-    return [message for message in completion if isinstance(message, Mapping)]
 
 
 def _no_blank_lines(text: str) -> str:

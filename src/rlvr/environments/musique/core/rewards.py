@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rlvr.environments.messages import final_text
 from rlvr.environments.musique.core.answers import exact, f1_score, overlap
 from rlvr.environments.musique.core.completions import (
     TAGS,
     cited_documents,
-    final_text,
     shown_documents,
     tag_content,
     tag_is_valid,

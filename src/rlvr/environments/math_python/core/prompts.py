@@ -1,0 +1,51 @@
+"""What the model is told, and the schema of its one tool."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+FULL = r"""Solve the problem. You may compute with the `python` tool.
+
+1. Work out what has to be computed.
+2. Call `python` with a whole program that prints what you need. Every call starts afresh: nothing \
+is kept from earlier ones. `sympy` and `numpy` can be imported; there is no network.
+3. Read the output, and call again if something is missing or went wrong.
+
+Then end with one message, without a tool call, that gives the exact answer in \boxed{}: a number, \
+a fraction such as \frac{2}{3}, an interval such as (-\infty, 4], or an expression. Do not round, \
+and put nothing else in the box.""".replace("\\\n", "")
+
+BRIEF = r"Compute with python, then end with \boxed{answer}."
+
+PYTHON: Mapping[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "python",
+        "description": "Run a Python program and return what it prints.",
+        "parameters": {
+            "type": "object",
+            "properties": {"code": {"type": "string"}},
+            "required": ["code"],
+        },
+    },
+}
+
+
+class PromptStyle(StrEnum):
+    """`full` explains the steps to a real model; `brief` spares a tiny one the tokens."""
+
+    FULL = "full"
+    BRIEF = "brief"
+
+
+def system_prompt(style: PromptStyle) -> str:
+    """The system message of that style."""
+    return BRIEF if style is PromptStyle.BRIEF else FULL
+
+
+def prompt_messages(question: str, style: PromptStyle) -> list[dict[str, str]]:
+    """The conversation that a rollout starts from: the system message, then the bare problem."""
+    return [
+        {"role": "system", "content": system_prompt(style)},
+        {"role": "user", "content": question},
+    ]
