@@ -6,7 +6,7 @@ no vllm where the trainer runs. The server reads what they write: same machine, 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +55,16 @@ class VllmFiles:
     """Sends all weights: as safetensors in a folder, which the server is asked to reload from.
 
     expected: names of the parameters that make a complete set. checkpoint: names in the checkpoint
-    that the server was started from. Either is None where it is not known.
+    that the server was started from. Either is None where it is not known. tied: names that are
+    another name for a parameter, as "lm_head.weight" is for that of tied embeddings.
     """
 
     sampler: VllmSampler
     folder: Path
     expected: frozenset[str] | None = None
     checkpoint: frozenset[str] | None = None
+    tied: Mapping[str, str] = field(default_factory=dict)
+    _sent_too: dict[str, list[str]] = field(default_factory=dict)
     _weights: WeightFolder | None = None
 
     @property
@@ -79,6 +82,10 @@ class VllmFiles:
         """
         self.sampler.check()
         self.sampler.server.check_dev_mode()
+        if self.tied and self.sampler.server.on_cpu():
+            self.sampler.server.check_untied(self.sampler.model)
+            for other, name in self.tied.items():
+                self._sent_too.setdefault(name, []).append(other)
         self._weights = WeightFolder(self.folder)
 
     def close_communicator(self) -> None:
@@ -99,7 +106,8 @@ class VllmFiles:
         Raises:
             StoreError: the disk takes no more.
         """
-        self._folder_of_weights().add(name, weights)
+        for each in (name, *self._sent_too.get(name, ())):
+            self._folder_of_weights().add(each, weights)
 
     def reset_prefix_cache(self) -> None:
         """Have the server load the parameters that were written, and forget what it computed.

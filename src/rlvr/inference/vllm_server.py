@@ -222,13 +222,40 @@ class VllmServer:
         if temperature not in (0.0, 1.0):
             self._check_logprobs_mode()
 
-    def _check_logprobs_mode(self) -> None:
+    def on_cpu(self) -> bool:
+        """Whether the server computes on a CPU; False where it does not say."""
+        device = self._config().get("device_config")
+        return isinstance(device, Mapping) and device.get("device") == "cpu"
+
+    def check_untied(self, model: str) -> None:
+        """A server on a CPU must keep the output weights of tied embeddings by themselves.
+
+        vLLM's layers for CPUs hold a packed copy of the output weights, which a reload refreshes
+        only where a tensor of their own is loaded.
+
+        Raises:
+            ConfigurationError: it ties them.
+        """
+        overrides = self._config()["model_config"].get("hf_overrides") or {}
+        if overrides.get("tie_word_embeddings") is not False:
+            raise ConfigurationError(
+                f"the vLLM server at {self.url} runs on a CPU, where new weights do not reach the"
+                f" output layer of {model} as long as it is tied to the embeddings: start it with"
+                " --hf-overrides '{\"tie_word_embeddings\": false}', from a checkpoint that holds"
+                " lm_head.weight too (docs/vllm.md has the lines that write one)"
+            )
+
+    def _config(self) -> Mapping[str, Any]:
+        """The server's configuration; empty where it does not say (no dev mode, or an old one)."""
         try:
             known = self.get("/server_info?config_format=json", timeout_s=_PROBE_S)
-        except InferenceError:  # a server without dev mode does not say
-            return
+        except InferenceError:
+            return {}
         config = known.get("vllm_config") if isinstance(known, Mapping) else None
-        mode = config["model_config"].get("logprobs_mode") if isinstance(config, Mapping) else None
+        return config if isinstance(config, Mapping) else {}
+
+    def _check_logprobs_mode(self) -> None:
+        mode = self._config().get("model_config", {}).get("logprobs_mode")
         if mode is not None and mode != "processed_logprobs":
             raise ConfigurationError(
                 f"the vLLM server at {self.url} says logprobs before temperature ({mode}), and the"

@@ -97,7 +97,7 @@ def vllm_engine(trainer: Any, env: Any, sync: SyncSettings) -> Any:
     """
     from rlvr.inference.vllm import VllmAdapter, VllmFiles, VllmSampler
     from rlvr.trainers.adapters import check_adapter
-    from rlvr.trainers.parameter_names import checkpoint_names, sent_names
+    from rlvr.trainers.parameter_names import checkpoint_names, sent_names, tied_names
 
     name = trainer.model.config._name_or_path
     sampler = VllmSampler(
@@ -116,6 +116,7 @@ def vllm_engine(trainer: Any, env: Any, sync: SyncSettings) -> Any:
         folder=sync.folder,
         expected=sent_names(trainer.model),
         checkpoint=checkpoint_names(name),
+        tied=tied_names(trainer.model),
     )
 
 

@@ -20,6 +20,17 @@ def sent_names(model: Any) -> frozenset[str]:
     return frozenset(names)
 
 
+def tied_names(model: Any) -> dict[str, str]:
+    """Further names of shared parameters, each with the name under which it is sent."""
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    first = {id(parameter): name for name, parameter in base.named_parameters()}
+    return {
+        name: first[id(parameter)].replace(".base_layer", "")
+        for name, parameter in base.named_parameters(remove_duplicate=False)
+        if first[id(parameter)] != name
+    }
+
+
 def checkpoint_names(model: str) -> frozenset[str] | None:
     """Names of the tensors in a model's checkpoint; None where no safetensors lie on this machine.
 
