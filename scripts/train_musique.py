@@ -72,7 +72,12 @@ def train(
     from rlvr.trainers.starting import check_evaluation, check_prompts, check_start
 
     launch = Launch.here()
-    checkpoint = training.checkpoint()
+
+    def tell(line: str) -> None:
+        if launch.rank == 0:
+            say(f"rlvr: {line}")
+
+    checkpoint = training.checkpoint(tell)
     diagnosis = training.diagnosis()
     check_start(training, model=model)
 
@@ -93,9 +98,8 @@ def train(
     check_evaluation(training, env)
 
     machine = Machine.here(deepspeed=launch.deepspeed, processes=launch.processes)
-    if launch.rank == 0:
-        for line in training.adjustments(machine):
-            say(f"rlvr: {line}")
+    for line in training.adjustments(machine):
+        tell(line)
     args = training.config(machine)
 
     from rlvr.callbacks import DiagnosisCallback

@@ -77,12 +77,12 @@ def test_launched_processes_that_would_train_alone_are_refused(tmp_path):
 def test_latest_is_the_checkpoint_with_the_highest_number(tmp_path):
     for step in (9, 10):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text('{"global_step": 1}')
     training = TrainingOptions(output_dir=tmp_path, resume="latest")
-    assert training.checkpoint() == str(tmp_path / "checkpoint-10")
-    assert TrainingOptions(output_dir=tmp_path).checkpoint() is None
+    assert training.checkpoint(print) == str(tmp_path / "checkpoint-10")
+    assert TrainingOptions(output_dir=tmp_path).checkpoint(print) is None
     with pytest.raises(ConfigurationError, match=r"trainer_state\.json"):
-        TrainingOptions(output_dir=tmp_path, resume=str(Path(tmp_path))).checkpoint()
+        TrainingOptions(output_dir=tmp_path, resume=str(Path(tmp_path))).checkpoint(print)
 
 
 def test_a_server_is_waited_for_and_then_named_with_remedies():

@@ -24,6 +24,7 @@ from rlvr.trainers import shims
 from rlvr.trainers.adapters import send_adapter
 from rlvr.trainers.banner import banner
 from rlvr.trainers.batches import finish_batch
+from rlvr.trainers.checkpoints import BatchShape, check_shape, latest_checkpoint, read_checkpoint
 from rlvr.trainers.engines import (
     SyncSettings,
     engine_factory,
@@ -38,7 +39,7 @@ from rlvr.trainers.forwards import EntropyTap, PendingBatch
 from rlvr.trainers.gathering import whole_weights
 from rlvr.trainers.generator import RecordingBatchGenerator
 from rlvr.trainers.launches import check_processes, check_sharding
-from rlvr.trainers.recording import RunInCheckpoint
+from rlvr.trainers.recording import MarkCheckpoints
 from rlvr.trainers.repairs import Repair, resolve_repairs
 from rlvr.trainers.run_info import run_info_of
 from rlvr.trainers.sampler import RankLoader, RankSampler
@@ -133,7 +134,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         check_sharding(self.accelerator)
         self.async_generator = self._recording_generator()
         fence_wandb_callback(self)
-        self.add_callback(RunInCheckpoint(lambda: self._record.recorder))
+        self.add_callback(MarkCheckpoints(self, lambda: self._record.recorder))
 
     def _client_seam(self, env: Any) -> contextlib.AbstractContextManager[None]:
         factory = engine_factory(self, env, self._inference, self._sync)
@@ -200,11 +201,30 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
 
     # The training loop
 
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As the library trains; True goes on from the last checkpoint that was saved to its end.
+
+        Raises:
+            ConfigurationError: the checkpoint is not whole, or its batches were made otherwise.
+        """
+        if resume_from_checkpoint is True and Repair.RESUME in self._repairs:
+            resume_from_checkpoint = self._latest_checkpoint()
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def _latest_checkpoint(self) -> str:
+        def say(line: str) -> None:
+            if self.accelerator.is_main_process:
+                print(f"rlvr: {line}", file=sys.stderr)  # noqa: T201
+
+        return str(latest_checkpoint(Path(self.args.output_dir), say=say).folder)
+
     def _inner_training_loop(self, *args: Any, **kwargs: Any) -> Any:
         self._loop_begins = True
-        folder = self._record.open(
-            self._run_info, sinks=self._sinks(), checkpoint=kwargs.get("resume_from_checkpoint")
-        )
+        resumed = kwargs.get("resume_from_checkpoint")
+        checkpoint = None if resumed is None else read_checkpoint(Path(resumed))
+        if checkpoint is not None and Repair.RESUME in self._repairs:
+            check_shape(checkpoint, BatchShape.of(self))
+        folder = self._record.open(self._run_info, sinks=self._sinks(), checkpoint=checkpoint)
         if self.accelerator.is_main_process:
             sampler = engine_name(self._inference, self._sync)
             shown = banner(self._repairs, inference=sampler, folder=folder)

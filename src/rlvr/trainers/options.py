@@ -6,6 +6,7 @@ the field is, with its help text here. Importing this module loads neither torch
 
 import importlib.metadata
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from typer import Option
 
 from rlvr.errors import ConfigurationError, MissingDependency
 from rlvr.inference.vllm_server import REQUEST_TIMEOUT_S
+from rlvr.trainers.checkpoints import latest_checkpoint, read_checkpoint
 from rlvr.trainers.choices import Inference, LossType, Scheduler, WeightSync
 
 if TYPE_CHECKING:
@@ -287,31 +289,17 @@ class TrainingOptions:
             )
         return None
 
-    def checkpoint(self) -> str | None:
-        """The checkpoint to go on from; None for a new run.
+    def checkpoint(self, say: Callable[[str], None]) -> str | None:
+        """The checkpoint to go on from; None for a new run. `say` hears of those passed over.
 
         Raises:
-            ConfigurationError: there is no such checkpoint.
+            ConfigurationError: there is no such checkpoint, or it was not saved to its end.
         """
         if self.resume is None:
             return None
-        folder = Path(self.resume)
         if self.resume == "latest":
-            saved = sorted(
-                self.output_dir.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[-1])
-            )
-            if not saved:
-                raise ConfigurationError(
-                    f"there is no checkpoint in {self.output_dir} to resume from: name the"
-                    " --output-dir of the earlier run, or leave --resume out"
-                )
-            folder = saved[-1]
-        if not (folder / "trainer_state.json").is_file():
-            raise ConfigurationError(
-                f"{folder} holds no checkpoint (no trainer_state.json): name a checkpoint-N folder,"
-                " or --resume latest"
-            )
-        return str(folder)
+            return str(latest_checkpoint(self.output_dir, say=say).folder)
+        return str(read_checkpoint(Path(self.resume)).folder)
 
 
 def _installed(package: str) -> bool:

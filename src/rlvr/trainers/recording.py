@@ -1,6 +1,5 @@
 """The recorder's life inside a trainer: opened when training starts, closed when it ends."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,34 +8,46 @@ from transformers import TrainerCallback
 
 from rlvr.record import RunInfo, Sink
 from rlvr.recorder import Recorder, RecorderReport
+from rlvr.store import run_folder
+from rlvr.trainers.checkpoints import BatchShape, Checkpoint, mark_checkpoint
 
-RUN_FILE = "rlvr.json"
 
+def run_to_continue(
+    checkpoint: Checkpoint | None, output_dir: Path, *, say: Callable[[str], None]
+) -> tuple[str | None, int]:
+    """(run, step) that a training from a checkpoint goes on with; the run is None for a new one.
 
-def run_of_checkpoint(checkpoint: str | Path | None) -> tuple[str | None, int]:
-    """The run that a checkpoint belongs to and the step it was saved at; (None, 0) without one."""
+    A run that is not in the output folder can't be continued: that is said, and a new one begins at
+    the checkpoint's step.
+    """
     if checkpoint is None:
         return None, 0
-    folder = Path(checkpoint)
-    state = folder / "trainer_state.json"
-    step = int(json.loads(state.read_text())["global_step"]) if state.exists() else 0
-    kept = folder / RUN_FILE
-    return (json.loads(kept.read_text())["run"] if kept.exists() else None), step
+    run = checkpoint.run
+    if run is not None and not run_folder(output_dir, run).is_dir():
+        say(
+            f"{checkpoint.folder} belongs to run {run}, which is not in {output_dir / 'rlvr'}: a"
+            f" new run begins at step {checkpoint.step}"
+        )
+        run = None
+    return run, checkpoint.step
 
 
-class RunInCheckpoint(TrainerCallback):  # type: ignore[misc]  # transformers is not followed
-    """Writes the run's id into every checkpoint, so that a resumed training continues the run."""
+class MarkCheckpoints(TrainerCallback):  # type: ignore[misc]  # transformers is not followed
+    """Marks each checkpoint as whole, with the run that it belongs to, once it is saved."""
 
-    def __init__(self, current: Callable[[], Recorder | None]) -> None:
+    def __init__(self, trainer: Any, current: Callable[[], Recorder | None]) -> None:
+        self._trainer = trainer
         self._current = current
 
     def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
-        """Put the id beside the trainer's own state."""
-        recorder = self._current()
+        """Wait until every process has saved its part; then the main one marks the folder."""
+        self._trainer.accelerator.wait_for_everyone()
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if recorder is None or recorder.rank != 0 or not folder.is_dir():
+        if not self._trainer.accelerator.is_main_process or not folder.is_dir():
             return
-        (folder / RUN_FILE).write_text(json.dumps({"run": recorder.run, "step": state.global_step}))
+        recorder = self._current()
+        run = None if recorder is None else recorder.run
+        mark_checkpoint(folder, run=run, step=state.global_step, shape=BatchShape.of(self._trainer))
 
 
 def open_recorder(
@@ -47,6 +58,7 @@ def open_recorder(
     first_step: int,
     accelerator: Any,
     sinks: Sequence[Sink],
+    max_bytes: int | None = None,
 ) -> Recorder:
     """Open the store on every process of a training; rank 0 decides run and attempt.
 
@@ -67,6 +79,7 @@ def open_recorder(
             first_step=first_step,
             world_size=accelerator.num_processes,
             sinks=sinks,
+            max_bytes=max_bytes,
         )
         claimed = [(recorder.run, recorder.attempt)]
     if accelerator.num_processes > 1:

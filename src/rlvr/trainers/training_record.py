@@ -24,7 +24,8 @@ from rlvr.record import (
 )
 from rlvr.recorder import Fence, Recorder
 from rlvr.store import BatchName
-from rlvr.trainers.recording import closing_line, open_recorder, run_of_checkpoint
+from rlvr.trainers.checkpoints import Checkpoint
+from rlvr.trainers.recording import closing_line, open_recorder, run_to_continue
 from rlvr.trainers.updates import Rollouts, UpdateLog, trained_rows
 from rlvr.trainers.vocabulary import token_texts
 
@@ -42,13 +43,20 @@ class TrainingRecord:
     """
 
     def __init__(
-        self, trainer: Any, *, output_dir: Path, enabled: bool, token_details_every: int
+        self,
+        trainer: Any,
+        *,
+        output_dir: Path,
+        enabled: bool,
+        token_details_every: int,
+        max_gb: float | None = None,
     ) -> None:
         self.recorder: Recorder | None = None
         self._trainer = trainer
         self._output_dir = output_dir
         self._enabled = enabled
         self.token_details_every = token_details_every
+        self._max_bytes = None if max_gb is None else int(max_gb * 1e9)
         self._last_run: str | None = None
         self._fence = Fence("Making records of a batch")
         self._unrecorded = 0
@@ -60,7 +68,7 @@ class TrainingRecord:
         info: Callable[[str | None], RunInfo],
         *,
         sinks: Sequence[Sink],
-        checkpoint: str | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Path | None:
         """Begin or continue a run; its folder, None where nothing is recorded.
 
@@ -69,10 +77,14 @@ class TrainingRecord:
         """
         if not self._enabled:
             return None
-        run, first_step = run_of_checkpoint(checkpoint)
+        run, first_step = run_to_continue(checkpoint, self._output_dir, say=self._say)
         self._open(info, sinks=sinks, run=run, first_step=first_step)
         assert self.recorder is not None
         return self.recorder.folder
+
+    def _say(self, line: str) -> None:
+        if self._trainer.accelerator.is_main_process:
+            print(f"rlvr: {line}", file=sys.stderr)  # noqa: T201
 
     def reopen(self, info: Callable[[str | None], RunInfo], *, sinks: Sequence[Sink]) -> None:
         """Continue the last run, at the step where the trainer stands."""
@@ -95,6 +107,7 @@ class TrainingRecord:
             first_step=first_step,
             accelerator=self._trainer.accelerator,
             sinks=sinks,
+            max_bytes=self._max_bytes,
         )
         self._last_run = self.recorder.run
         if self.token_details_every and self.recorder.rank == 0:
@@ -110,6 +123,8 @@ class TrainingRecord:
         report = recorder.close()
         if recorder.rank == 0:
             line = closing_line(report, recorder.folder, unrecorded=self._unrecorded)
+            if self._update_fence.failures:
+                line += f"; evidence of {self._update_fence.failures:,} micro-batches is missing"
             print(line, file=sys.stderr)  # noqa: T201
 
     def batch(
@@ -205,7 +220,7 @@ class TrainingRecord:
             self._updates.follow(rows, keep_tokens=keep_tokens)
         except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
             self._updates.follow((), keep_tokens=False)
-            self._update_fence.failed(error, "Evidence of a batch's updates is missing.")
+            self._update_fence.failed(error, "Evidence of an update is missing.")
 
     def update(self, inputs: Mapping[str, torch.Tensor], computed: Sequence[torch.Tensor]) -> None:
         """Take what the loss of a micro-batch computed: the policy's logprobs, the reference's.
@@ -230,9 +245,7 @@ class TrainingRecord:
         except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
             self._update_fence.failed(error, "Evidence of an update is missing.")
             return
-        if notes:
-            self._update_fence.worked()
-            recorder.annotate(notes)
+        recorder.annotate(notes)
 
     def _keeps_tokens(self, step: int) -> bool:
         return self.token_details_every > 0 and step % self.token_details_every == 0
