@@ -18,8 +18,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from openai import BadRequestError
 from verifiers.envs.env_group import EnvGroupRubric
 from verifiers.envs.environment import Environment
+from verifiers.utils.message_utils import get_overlong_prompt_dummy_response
 
 from rlvr.capture.calls import (
     RecordingTools,
@@ -61,7 +63,9 @@ class ViewSettings:
 
     tool_schemas: training prompts contain the tool schemas that the server rendered.
     sampled_tokens: training sequences are the ids that were served and sampled.
-    malformed_calls: a tool call that does not parse is answered with an error message.
+    malformed_calls: a tool call that does not parse is answered with an error message, and a
+        dialogue that the server refuses to continue (its chat template renders no second call, say)
+        ends there, its error recorded.
     unique_components: reward functions of one name get names of their own.
     policy_version: optimizer updates contained in the weights that answer right now.
     """
@@ -173,14 +177,19 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
 
     async def get_model_response(self, *args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()
-        version = self.rlvr_state.settings.policy_version()
-        response = await super().get_model_response(*args, **kwargs)
+        settings = self.rlvr_state.settings
+        version = settings.policy_version()
         capture = CURRENT_ROLLOUT.get()
+        try:
+            response = await super().get_model_response(*args, **kwargs)
+        except BadRequestError as refused:
+            if capture is None or not capture.turns or not settings.malformed_calls:
+                raise
+            capture.fail("generation", refused)
+            return get_overlong_prompt_dummy_response(self.message_type)  # it ends the rollout
         if capture is not None and response is not None and response.id != "overlong-prompt":
             record_turn(capture, response, version, time.perf_counter() - started)
-            if self.rlvr_state.settings.sampled_tokens and len(capture.sampled) < len(
-                capture.turns
-            ):
+            if settings.sampled_tokens and len(capture.sampled) < len(capture.turns):
                 raise InferenceError(_NO_TOKEN_IDS)
         return response
 
@@ -335,6 +344,8 @@ class _RecordingGroup(_RecordingEnvironment):
 
 def _stop_reason(environment: Any, capture: RolloutCapture, state: Any) -> str:
     """Why an episode that ended without an exception ended."""
+    if capture.errors:
+        return "refused"
     if state.get("prompt_too_long"):
         return "prompt_too_long"
     last = capture.completion[-1] if capture.completion else None

@@ -1,6 +1,5 @@
 """What a chat template does with tools and tool calls, found out by rendering a short dialogue."""
 
-import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from jinja2 import TemplateError
 
 _TEXT, _NAME, _KEY = "qqtext", "qqname", "qqkey"  # letters that no template writes by itself
 _ARGUMENTS = f'{{"{_KEY}":  1}}'
-_CALL = {"id": "c", "type": "function", "function": {"name": _NAME, "arguments": _ARGUMENTS}}
+_USER = {"role": "user", "content": "q"}
 _TOOL = {
     "type": "function",
     "function": {
@@ -34,30 +33,74 @@ class Dialect:
     """What a template makes of tools.
 
     shows_tools: the schemas are in the prompt. call_format: None where calls are left out or
-    written otherwise than `CallFormat` knows. arguments_as_text: JSON text is rendered as it is,
-    so that a call can be shown to the model again exactly as it wrote it; other templates quote
-    text a second time and need the parsed object. before_call: what the template itself puts
-    between an assistant's text and its first call.
+    written otherwise than `CallFormat` knows. arguments_as_text: JSON text is rendered as it is;
+    other templates quote text a second time and need the parsed object. arguments_whole: that
+    object is rendered as JSON in one piece. before_call: what the template itself puts between an
+    assistant's text and its first call.
     """
 
     shows_tools: bool
     call_format: CallFormat | None
     arguments_as_text: bool
+    arguments_whole: bool
     before_call: str
 
-    def renderable(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """A message as templates expect it: plain dicts, and arguments as this one wants them."""
+    def prompt(
+        self, tokenizer: Any, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None
+    ) -> str:
+        """The text that asks for the next answer.
+
+        A call is shown to the model exactly as it wrote it, spaces and escapes included, wherever
+        the template renders its arguments in one piece.
+
+        Raises:
+            TypeError, jinja2.TemplateError: the template can't render this conversation.
+        """
+        marks: dict[str, str] = {}
+        shown = [self._renderable(message, marks) for message in messages]
+        text: str = tokenizer.apply_chat_template(
+            shown, tools=list(tools) if tools else None, add_generation_prompt=True, tokenize=False
+        )
+        for mark, arguments in marks.items():
+            text = text.replace(mark, arguments)
+        return text
+
+    def _renderable(self, message: Mapping[str, Any], marks: dict[str, str]) -> dict[str, Any]:
+        """A message as the template expects it; `marks` learns what to put in its place later."""
         shown = dict(message)
-        calls = shown.get("tool_calls")
-        if calls:
-            shown["tool_calls"] = _plain_calls(calls, as_text=self.arguments_as_text)
-        return shown
+        if not shown.get("tool_calls"):
+            return shown
+        calls = []
+        for call in shown["tool_calls"]:
+            plain = call if isinstance(call, Mapping) else call.model_dump(exclude_none=True)
+            arguments = plain["function"]["arguments"]
+            if not self.arguments_as_text:
+                arguments = self._parsed(arguments, marks)
+            calls.append({**plain, "function": {**plain["function"], "arguments": arguments}})
+        return {**shown, "tool_calls": calls}
+
+    def _parsed(self, arguments: str, marks: dict[str, str]) -> Any:
+        """Arguments as an object, the way vLLM hands them to a template; text that is none stays.
+
+        An object that JSON writes otherwise than the model did is marked.
+        """
+        try:
+            value = json.loads(arguments)
+        except (TypeError, ValueError):
+            return arguments
+        canonical = json.dumps(value, ensure_ascii=False) == arguments
+        if canonical or not self.arguments_whole or not isinstance(value, dict):
+            return value
+        mark = {f"rlvr-call-{len(marks)}": 0}
+        marks[json.dumps(mark)] = arguments
+        return mark
 
 
 def dialect_of(tokenizer: Any) -> Dialect:
     """The dialect of a tokenizer's chat template."""
-    as_text = _ARGUMENTS in (_rendered_call(tokenizer, as_text=True) or "")
-    shown = _rendered_call(tokenizer, as_text=as_text) or ""
+    as_text = _ARGUMENTS in (_rendered_call(tokenizer, _ARGUMENTS) or "")
+    arguments = _ARGUMENTS if as_text else json.loads(_ARGUMENTS)
+    shown = _rendered_call(tokenizer, arguments) or ""
     before, opened, _ = shown.partition("<tool_call>")
     call_format = None
     if opened and f'{{"name": "{_NAME}", "arguments":' in shown:
@@ -68,16 +111,14 @@ def dialect_of(tokenizer: Any) -> Dialect:
         shows_tools=_NAME in (_rendered(tokenizer, [_USER], tools=[_TOOL]) or ""),
         call_format=call_format,
         arguments_as_text=as_text,
+        arguments_whole=json.dumps(json.loads(_ARGUMENTS)) in shown,
         before_call=before.partition(_TEXT)[2] if opened else "",
     )
 
 
-_USER = {"role": "user", "content": "q"}
-
-
-def _rendered_call(tokenizer: Any, *, as_text: bool) -> str | None:
-    calls = _plain_calls([_CALL], as_text=as_text)
-    assistant = {"role": "assistant", "content": _TEXT, "tool_calls": calls}
+def _rendered_call(tokenizer: Any, arguments: Any) -> str | None:
+    call = {"id": "c", "type": "function", "function": {"name": _NAME, "arguments": arguments}}
+    assistant = {"role": "assistant", "content": _TEXT, "tool_calls": [call]}
     answer = {"role": "tool", "tool_call_id": "c", "content": "a"}
     return _rendered(tokenizer, [_USER, assistant, answer], tools=None)
 
@@ -89,18 +130,3 @@ def _rendered(tokenizer: Any, messages: Sequence[Any], *, tools: Any) -> str | N
     except (TypeError, TemplateError):
         return None
     return text
-
-
-def _plain_calls(calls: Sequence[Any], *, as_text: bool) -> list[Mapping[str, Any]]:
-    plain = [
-        call if isinstance(call, Mapping) else call.model_dump(exclude_none=True) for call in calls
-    ]
-    return plain if as_text else [_with_parsed_arguments(call) for call in plain]
-
-
-def _with_parsed_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as an object, the way vLLM hands them to a template; text that is none stays."""
-    function = dict(call["function"])
-    with contextlib.suppress(TypeError, ValueError):
-        function["arguments"] = json.loads(function["arguments"])
-    return {**call, "function": function}

@@ -203,16 +203,10 @@ class EmbeddedEngine:
         if tools:
             self.check_tools()
         try:
-            rendered = self.tokenizer.apply_chat_template(
-                [self._dialect.renderable(message) for message in messages],
-                tools=list(tools) if tools else None,
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=False,
-            )
+            prompt = self._dialect.prompt(self.tokenizer, messages, tools)
         except (TypeError, TemplateError) as error:
             raise refusal(f"the chat template refuses this conversation: {error}") from error
-        ids: list[int] = list(rendered)
+        ids: list[int] = self.tokenizer.encode(prompt, add_special_tokens=False)
         if len(ids) >= self.max_model_len:
             raise refusal(
                 f"This model's maximum context length is {self.max_model_len} tokens. However,"
