@@ -20,7 +20,7 @@ from rlvr.codec.rows import (
     metrics_to_table,
 )
 from rlvr.codec.text import MAX_DEPTH, dump, dump_plain, load, pack, unpack
-from rlvr.codec.trajectories import from_table, to_table
+from rlvr.codec.trajectories import from_table, has_tokens, to_table
 from rlvr.codec.versions import check_format, mark_pruned, pruned_parts
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "encode_run",
     "encode_vocabulary",
     "from_table",
+    "has_tokens",
     "load",
     "mark_pruned",
     "metrics_from_table",

@@ -1,12 +1,12 @@
 """The derived columns of a trajectory: pure functions of the record, of one declared version."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rlvr.record import Message, ScoreStatus, Trajectory
 from rlvr.schema import DERIVED_VERSION
 from rlvr.utils.answers import final_answer, states
-from rlvr.utils.tags import tag_count, tag_is_valid, unparsed_calls
+from rlvr.utils.tags import opens_call, tag_is_valid, tags_used
 
 _FAILED = (ScoreStatus.ERROR, ScoreStatus.TIMEOUT)
 
@@ -15,6 +15,7 @@ def derived_columns(trajectory: Trajectory) -> Mapping[str, int | bool | str | N
     """Every `derived_*` column of one trajectory."""
     completion = trajectory.completion
     texts = [message.text for message in completion if message.role == "assistant"]
+    used = list(map(tags_used, texts))
     failed = [r for r in trajectory.tool_results if r.error is not None or r.malformed]
     return {
         "derived_version": DERIVED_VERSION,
@@ -27,18 +28,18 @@ def derived_columns(trajectory: Trajectory) -> Mapping[str, int | bool | str | N
         "derived_num_cut_turns": sum(turn.finish_reason == "length" for turn in trajectory.turns),
         "derived_policy_version": _oldest_version(trajectory),
         "derived_reference_in_answer": _reference_in_answer(trajectory, texts),
-        "derived_think_valid": _tag_valid(texts, "think"),
-        "derived_cite_valid": _tag_valid(texts, "cite"),
-        "derived_answer_valid": _tag_valid(texts, "answer"),
+        "derived_think_valid": _tag_valid(texts, used, "think"),
+        "derived_cite_valid": _tag_valid(texts, used, "cite"),
+        "derived_answer_valid": _tag_valid(texts, used, "answer"),
         "derived_unparsed_call": any(map(_has_unparsed_call, completion)),
         "derived_prompt_hash": text_hash(trajectory.prompt),
         "derived_text_hash": text_hash(completion),
     }
 
 
-def _tag_valid(texts: Sequence[str], tag: str) -> bool | None:
+def _tag_valid(texts: Sequence[str], used: Sequence[Collection[str]], tag: str) -> bool | None:
     """Whether the tag is well formed wherever it is used; None where it is used nowhere."""
-    using = [text for text in texts if tag_count(text, tag)]
+    using = [text for text, tags in zip(texts, used, strict=True) if tag in tags]
     return all(tag_is_valid(text, tag) for text in using) if using else None
 
 
@@ -57,14 +58,16 @@ def _reference_in_answer(trajectory: Trajectory, texts: Sequence[str]) -> bool |
 def _has_unparsed_call(message: Message) -> bool:
     """Whether the text of an assistant message opens a call although the message has none."""
     called = message.role != "assistant" or bool(message.tool_calls)
-    return not called and unparsed_calls(message.text) > 0
+    return not called and opens_call(message.text)
 
 
 def text_hash(messages: Iterable[Message]) -> str:
     """16 hex digits over role, text and calls of the messages: equal means the same rollout."""
-    digest = hashlib.sha256()
+    pieces: list[str] = []
     for message in messages:
-        calls = ((call.name or "") + "\0" + call.arguments for call in message.tool_calls)
-        whole = "\0".join((message.role, message.text, *calls))
-        digest.update(whole.encode("utf-8", "surrogatepass") + b"\1")
-    return digest.hexdigest()[:16]
+        pieces += (message.role, "\0", message.text)
+        for call in message.tool_calls:
+            pieces += ("\0", call.name or "", "\0", call.arguments)
+        pieces.append("\1")
+    whole = "".join(pieces).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(whole).hexdigest()[:16]

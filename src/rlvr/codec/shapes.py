@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from rlvr.errors import UndecodableText
@@ -23,13 +24,12 @@ _REPEATED_CHARS = 40
 
 def as_dict(value: Any) -> dict[str, Any]:
     """A frozen dataclass as a dict, without the fields that are at their default."""
-    shape = {}
-    for name, default in _defaults(cast(Hashable, type(value))):
-        held = getattr(value, name)
-        if held is default or (type(held) is type(default) and held == default):
-            continue
-        shape[name] = held
-    return shape
+    names, defaults, held = _fields(cast(Hashable, type(value)))
+    return {
+        name: field
+        for name, default, field in zip(names, defaults, held(value), strict=True)
+        if field is not default and (type(field) is not type(default) or field != default)
+    }
 
 
 def message_shape(message: Message) -> dict[str, Any]:
@@ -132,13 +132,13 @@ def build(kind: Callable[..., _T], shape: Mapping[str, Any]) -> _T:
 
 
 @cache
-def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple(
-        (
-            field.name,
-            field.default_factory()
-            if field.default is MISSING and field.default_factory is not MISSING
-            else field.default,
-        )
+def _fields(kind: Any) -> tuple[tuple[str, ...], tuple[Any, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Names and defaults of a dataclass's fields, and what gets all their values at once."""
+    names = tuple(field.name for field in fields(kind))
+    defaults = tuple(
+        field.default_factory()
+        if field.default is MISSING and field.default_factory is not MISSING
+        else field.default
         for field in fields(kind)
     )
+    return names, defaults, attrgetter(*names)

@@ -15,7 +15,7 @@ that could not be kept as such. Sequences come back as lists.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,10 @@ MAX_DEEP_CHARS = 1 << 20
 
 _TAG = "$rlvr:"
 _TAGGED_TEXT = "$rlvr:str:"
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r"))
 _INT64 = range(-(2**63), 2**63)
+_ESCAPES = (("\\", r"\\"), ('"', r"\""), ("\n", r"\n"), ("\r", r"\r"), ("\t", r"\t"))
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def dump(value: object) -> str:
@@ -41,7 +44,27 @@ def dump_plain(value: object) -> str:
         text = _dumps(value)
     except (TypeError, ValueError):
         return dump(value)
-    return dump(value) if _TAG in text or not is_unicode(text) else text
+    return dump(value) if has_tags(text) or not is_unicode(text) else text
+
+
+def string_body(text: str) -> str:
+    """The inside of a JSON string, which is what `json` makes of the text, in a third of the time.
+
+    Raises:
+        UnicodeEncodeError: UTF-8 can't hold it.
+    """
+    encoded = text.encode()
+    if len(encoded.translate(None, _CONTROLS)) != len(encoded):
+        return _ENCODER.encode(text)[1:-1]
+    for character, escape in _ESCAPES:
+        if character in text:
+            text = text.replace(character, escape)
+    return text
+
+
+def has_tags(text: str) -> bool:
+    """Whether one of our tags may stand in a JSON text. Looking for one character is quicker."""
+    return "$" in text and _TAG in text
 
 
 def load(text: str) -> Any:
@@ -51,7 +74,7 @@ def load(text: str) -> Any:
         UndecodableText: it is no JSON, or a tag holds what it should not.
     """
     try:
-        if _TAG not in text:
+        if not has_tags(text):
             return json.loads(text)
         return json.loads(text, object_hook=_untagged)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -69,6 +92,12 @@ def pack(text: str) -> str:
     return _TAGGED_TEXT + _escaped(text)
 
 
+def are_packed(texts: Iterable[str]) -> bool:
+    """Whether `pack` would leave every one of the texts as it is."""
+    joined = "".join(texts)
+    return not has_tags(joined) and is_unicode(joined)
+
+
 def unpack(text: str) -> str:
     """The text that was packed."""
     return _unescaped(text[len(_TAGGED_TEXT) :]) if text.startswith(_TAGGED_TEXT) else text
@@ -84,7 +113,7 @@ def is_unicode(text: str) -> bool:
 
 
 def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _escaped(text: str) -> str:

@@ -6,17 +6,17 @@ from typing import Any
 import pyarrow as pa
 
 from rlvr.codec.derived import derived_columns
+from rlvr.codec.messages import messages_text
 from rlvr.codec.shapes import (
     as_dict,
     build,
-    message_shape,
     result_shapes,
     to_message,
     to_rollout_error,
     to_tool_results,
     to_turn,
 )
-from rlvr.codec.text import dump, dump_plain, load, pack, unpack
+from rlvr.codec.text import are_packed, dump, dump_plain, load, pack, unpack
 from rlvr.codec.tokens import to_token_details, token_arrays
 from rlvr.codec.versions import check_format, pruned_parts, stamp
 from rlvr.errors import UndecodableText
@@ -36,8 +36,12 @@ _REWARD, _ADVANTAGE = SCORE[1:]
 _NO_MESSAGES = {column.name: "{}" if column.name == "info" else "[]" for column in MESSAGES}
 
 
-def to_table(batch: Sequence[Trajectory]) -> pa.Table:
-    """One row for each trajectory, in order; token columns if any of them has token details."""
+def to_table(batch: Sequence[Trajectory], *, tokens: bool | None = None) -> pa.Table:
+    """One row for each trajectory, in order.
+
+    It has token columns if any of them has token details, or as `tokens` says, so that the parts
+    of one file are alike.
+    """
     columns = dict(_scalars(IDENTITY, batch))
     columns |= _scalars((_REWARD, _ADVANTAGE), batch)
     columns |= _scalars(EVIDENCE, [trajectory.evidence for trajectory in batch])
@@ -49,11 +53,16 @@ def to_table(batch: Sequence[Trajectory]) -> pa.Table:
     declared = IDENTITY + SCORE + EVIDENCE + COST + CONTENT + DERIVED
     arrays: list[pa.Array[Any]] = [columns[column.name] for column in declared]
     schema = [column.field for column in declared]
-    if any(trajectory.tokens is not None for trajectory in batch):
+    if has_tokens(batch) if tokens is None else tokens:
         extra = token_arrays([trajectory.tokens for trajectory in batch])
         arrays += [array for _, array in extra]
         schema += [column.field for column, _ in extra]
     return pa.Table.from_arrays(arrays, schema=stamp(pa.schema(schema)))
+
+
+def has_tokens(batch: Sequence[Trajectory]) -> bool:
+    """Whether any of the trajectories has token details."""
+    return any(trajectory.tokens is not None for trajectory in batch)
 
 
 def from_table(table: pa.Table, load_blob: Callable[[str], bytes]) -> Iterator[Trajectory]:
@@ -90,9 +99,18 @@ def _cells(
 def _array(column: Column, values: list[Any]) -> "pa.Array[Any]":
     """The values as the column's type, coerced: a scorer may have handed over a tensor."""
     coerce = _COERCIONS.get(column.type)
-    if coerce is not None:
+    if coerce is not None and not _fits(column, values):
         values = [None if value is None else coerce(value) for value in values]
     return pa.array(values, type=column.type)
+
+
+def _fits(column: Column, values: list[Any]) -> bool:
+    """Whether coercing would leave all the values as they are, found without looking at each."""
+    types = set(map(type, values))
+    types.discard(type(None))
+    if types - {_OWN_TYPES[column.type]}:
+        return False
+    return str not in types or are_packed(value for value in values if value is not None)
 
 
 def _packed(value: object) -> str:
@@ -101,6 +119,12 @@ def _packed(value: object) -> str:
 
 _COERCIONS: Mapping[pa.DataType, Callable[[Any], object]] = {
     pa.string(): _packed,
+    pa.int64(): int,
+    pa.float64(): float,
+    pa.bool_(): bool,
+}
+_OWN_TYPES: Mapping[pa.DataType, type] = {
+    pa.string(): str,
     pa.int64(): int,
     pa.float64(): float,
     pa.bool_(): bool,
@@ -117,16 +141,20 @@ def _rewards(trajectory: Trajectory) -> list[tuple[str, float | None]]:
 def _content(trajectory: Trajectory) -> dict[str, str]:
     return {
         "info": dump(trajectory.info),
-        "prompt": dump_plain([message_shape(message) for message in trajectory.prompt]),
-        "completion": dump_plain([message_shape(message) for message in trajectory.completion]),
-        "tool_results": dump_plain(result_shapes(trajectory)),
-        "turns": dump_plain([as_dict(turn) for turn in trajectory.turns]),
-        "errors": dump_plain([as_dict(error) for error in trajectory.errors]),
-        "blobs": dump_plain(
+        "prompt": messages_text(trajectory.prompt),
+        "completion": messages_text(trajectory.completion),
+        "tool_results": _list_text(result_shapes(trajectory)),
+        "turns": _list_text([as_dict(turn) for turn in trajectory.turns]),
+        "errors": _list_text([as_dict(error) for error in trajectory.errors]),
+        "blobs": _list_text(
             [{"sha256": blob.sha256, "media_type": blob.media_type} for blob in trajectory.blobs]
         ),
-        "components": dump_plain([_component_shape(part) for part in trajectory.components]),
+        "components": _list_text([_component_shape(part) for part in trajectory.components]),
     }
+
+
+def _list_text(shapes: list[dict[str, Any]]) -> str:
+    return dump_plain(shapes) if shapes else "[]"
 
 
 def _component_shape(component: Component) -> dict[str, Any]:

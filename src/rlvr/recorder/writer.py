@@ -3,11 +3,17 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rlvr.codec import annotations_to_table, encode_document, metrics_to_table, to_table
+from rlvr.codec import (
+    annotations_to_table,
+    encode_document,
+    has_tokens,
+    metrics_to_table,
+    to_table,
+)
 from rlvr.errors import StoreFull
 from rlvr.record import Annotation, MetricRow, Trajectory
 from rlvr.recorder.bytequeue import ByteQueue
@@ -15,14 +21,17 @@ from rlvr.recorder.chunk import Chunk
 from rlvr.recorder.fence import Fence
 from rlvr.recorder.naming import Batch
 from rlvr.recorder.report import Tally
-from rlvr.recorder.size import value_bytes
+from rlvr.recorder.size import trajectory_bytes, value_bytes
 from rlvr.store import (
+    ROW_GROUP_BYTES,
+    ROW_GROUP_ROWS,
     Store,
     annotations_path,
     blob_path,
     host_name,
     metrics_path,
     parquet_bytes,
+    parquet_of_parts,
     process_mark,
     rank_path,
 )
@@ -294,7 +303,22 @@ def _file(rows: Sequence[Trajectory]) -> bytes:
     for row in rows:
         for blob in row.blobs:
             blob_path(blob.sha256)
-    return parquet_bytes(to_table(rows))
+    tokens = has_tokens(rows)
+    return parquet_of_parts(to_table(part, tokens=tokens) for part in _parts(rows))
+
+
+def _parts(rows: Sequence[Trajectory]) -> Iterator[Sequence[Trajectory]]:
+    """The rows as row groups hold them: a batch of long rollouts is never in memory twice."""
+    part: list[Trajectory] = []
+    held = 0
+    for row in rows:
+        size = trajectory_bytes(row)
+        if part and (len(part) == ROW_GROUP_ROWS or held + size > ROW_GROUP_BYTES):
+            yield part
+            part, held = [], 0
+        part.append(row)
+        held += size
+    yield part
 
 
 def _metric_bytes(row: MetricRow) -> int:

@@ -27,7 +27,7 @@ from rlvr.store.layout import (
 from rlvr.store.limited import LimitedStore, folder_bytes
 from rlvr.store.local import DEFAULT_RESERVE_BYTES, LocalStore
 from rlvr.store.memory import FailingStore, FullDiskStore, MemoryStore, SlowStore
-from rlvr.store.parquet import parquet_bytes
+from rlvr.store.parquet import ROW_GROUP_BYTES, ROW_GROUP_ROWS, parquet_bytes, parquet_of_parts
 from rlvr.store.process import host_name, process_mark
 
 __all__ = [
@@ -38,6 +38,8 @@ __all__ = [
     "METRICS_FOLDER",
     "RANKS_FOLDER",
     "RETENTION_FILE",
+    "ROW_GROUP_BYTES",
+    "ROW_GROUP_ROWS",
     "RUNS_FOLDER",
     "RUN_FILE",
     "TRAJECTORIES_FOLDER",
@@ -58,6 +60,7 @@ __all__ = [
     "is_run_id",
     "metrics_path",
     "parquet_bytes",
+    "parquet_of_parts",
     "parse_attempt",
     "parse_rank",
     "parse_record_id",

@@ -1,7 +1,6 @@
 """Arrow tables as the bytes of Parquet files: zstd, encodings by column, small row groups."""
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,15 +20,39 @@ def parquet_bytes(
     A row group has at most `rows` rows, and no more than `group_bytes` of uncompressed values
     unless a single row is larger: opening one trajectory reads one row group.
     """
-    names = set(table.column_names)
+    return parquet_of_parts([table], rows=rows, group_bytes=group_bytes)
+
+
+def parquet_of_parts(
+    tables: Iterable[pa.Table], *, rows: int = ROW_GROUP_ROWS, group_bytes: int = ROW_GROUP_BYTES
+) -> bytes:
+    """A Parquet file of one or several tables of one schema, each of which is let go once written.
+
+    No row group crosses from one table to the next.
+    """
+    parts = iter(tables)
+    first = next(parts)
+    # Not a buffer of Python's: every write to one would ask for the GIL.
+    buffer = pa.BufferOutputStream()
+    with _writer(buffer, first.schema) as writer:
+        for group in _row_groups(first, rows, group_bytes):
+            writer.write_table(group, row_group_size=rows)
+        del first
+        for table in parts:
+            for group in _row_groups(table, rows, group_bytes):
+                writer.write_table(group, row_group_size=rows)
+    return buffer.getvalue().to_pybytes()
+
+
+def _writer(buffer: pa.BufferOutputStream, schema: pa.Schema) -> pq.ParquetWriter:
+    names = set(schema.names)
     declared = [column for column in COLUMNS + TOKENS if column.name in names]
     dictionary = [column.leaf for column in declared if column.encoding is Encoding.DICTIONARY]
     # Of texts the smallest and largest would be written out in full.
     compared = [column.leaf for column in declared if column.type != pa.string()]
-    buffer = io.BytesIO()
-    with pq.ParquetWriter(
+    return pq.ParquetWriter(
         buffer,
-        table.schema,
+        schema,
         compression="zstd",
         compression_level=ZSTD_LEVEL,
         use_dictionary=dictionary,  # type: ignore[arg-type]  # the stubs know only bool
@@ -38,10 +61,7 @@ def parquet_bytes(
         ],
         write_statistics=compared,
         write_page_checksum=True,
-    ) as writer:
-        for group in _row_groups(table, rows, group_bytes):
-            writer.write_table(group, row_group_size=rows)
-    return buffer.getvalue()
+    )
 
 
 def _row_groups(table: pa.Table, rows: int, group_bytes: int) -> Iterator[pa.Table]:

@@ -5,12 +5,26 @@ The tags are `<think>`, `<cite>` and `<answer>`. All functions are pure and take
 
 import re
 
-__all__ = ["are_document_ids", "boxed", "tag_bodies", "tag_count", "tag_is_valid", "unparsed_calls"]
+__all__ = [
+    "are_document_ids",
+    "boxed",
+    "opens_call",
+    "tag_bodies",
+    "tag_count",
+    "tag_is_valid",
+    "tags_used",
+    "unparsed_calls",
+]
 
 # How the common chat formats open a call; each of them stays in the text when parsing failed.
-_CALL_OPENINGS = re.compile(
-    r"<tool_call>|<function=|<function_call>|\[TOOL_CALLS\]|<\|python_tag\|>|<\|tool_call"
-    "|<\uff5ctool\u2581call"  # DeepSeek's, with its full-width bar
+_CALL_OPENINGS = (
+    "<tool_call>",
+    "<function=",
+    "<function_call>",
+    "[TOOL_CALLS]",
+    "<|python_tag|>",
+    "<|tool_call",
+    "<\uff5ctool\u2581call",  # DeepSeek's, with its full-width bar
 )
 
 # Unbalanced boxes that are looked behind: a text of nothing else must not take minutes.
@@ -32,6 +46,13 @@ def tag_bodies(text: str, tag: str) -> tuple[str, ...]:
 def tag_count(text: str, tag: str) -> int:
     """How many opening and closing tags of that name the text holds."""
     return text.count(f"<{tag}>") + text.count(f"</{tag}>")
+
+
+def tags_used(text: str) -> set[str]:
+    """Names of the tags that the text opens or closes, whatever their names; found in one pass."""
+    pieces = text.split("<")[1:]
+    named = {piece[: piece.find(">") + 1] for piece in pieces}
+    return {name[:-1].removeprefix("/") for name in named if name}
 
 
 def tag_is_valid(text: str, tag: str) -> bool:
@@ -70,4 +91,9 @@ def _balanced(text: str, start: int) -> str | None:
 
 def unparsed_calls(text: str) -> int:
     """Calls that the text opens: of a message without calls, those that no parser took."""
-    return len(_CALL_OPENINGS.findall(text))
+    return sum(map(text.count, _CALL_OPENINGS))
+
+
+def opens_call(text: str) -> bool:
+    """Whether the text opens any call; quicker than counting."""
+    return any(opening in text for opening in _CALL_OPENINGS)

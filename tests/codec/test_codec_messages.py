@@ -1,0 +1,64 @@
+"""The quick way to a message's JSON gives the text of the slow one, whatever the message holds."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlvr.codec import dump_plain, load, text_hash
+from rlvr.codec.messages import messages_text
+from rlvr.codec.shapes import message_shape
+from rlvr.codec.text import string_body
+from rlvr.record import ContentPart, Message, ToolCall
+
+TEXTS = st.text(st.characters(), max_size=40) | st.sampled_from(
+    [
+        "",
+        "a\ud800",
+        '"\\\n\r\t\b\f\x00\x1f\x7f',
+        "$rlvr:str:x",
+        '{"$rlvr:float":"nan"}',
+        "\u2028é😀",
+    ]
+)
+OPTIONAL = st.none() | TEXTS
+CALLS = st.builds(ToolCall, id=OPTIONAL, name=OPTIONAL, arguments=TEXTS)
+PARTS = st.builds(ContentPart, type=TEXTS, text=OPTIONAL, blob=OPTIONAL, rest=OPTIONAL)
+MESSAGES = st.builds(
+    Message,
+    role=TEXTS,
+    content=OPTIONAL,
+    parts=st.lists(PARTS, max_size=2).map(tuple),
+    reasoning=OPTIONAL,
+    tool_calls=st.lists(CALLS, max_size=3).map(tuple),
+    tool_call_id=OPTIONAL,
+    name=OPTIONAL,
+    rest=OPTIONAL,
+)
+
+
+@given(st.lists(MESSAGES, max_size=4))
+def test_messages_have_the_text_that_their_shapes_have(messages):
+    assert messages_text(messages) == dump_plain([message_shape(m) for m in messages])
+
+
+@given(TEXTS.filter(str.isascii) | st.text(max_size=40))
+def test_the_inside_of_a_string_decodes_to_the_string(text):
+    assert load(f'"{string_body(text)}"') == text
+
+
+@pytest.mark.parametrize("content", [3, 2.5, float("nan"), ["a"], {"b": 1}])
+def test_content_that_is_no_text_is_kept_as_the_slow_way_keeps_it(content):
+    messages = [Message(role="user", content=content)]
+    assert messages_text(messages) == dump_plain([message_shape(m) for m in messages])
+
+
+@given(st.lists(MESSAGES, max_size=4))
+def test_the_hash_is_over_role_text_and_calls_of_each_message(messages):
+    digest = hashlib.sha256()
+    for message in messages:
+        calls = ((call.name or "") + "\0" + call.arguments for call in message.tool_calls)
+        whole = "\0".join((message.role, message.text, *calls))
+        digest.update(whole.encode("utf-8", "surrogatepass") + b"\1")
+    assert text_hash(messages) == digest.hexdigest()[:16]
