@@ -59,7 +59,8 @@ def engine_factory(
 
     Raises:
         MissingDependency: "vllm" over NCCL without vllm installed.
-        ConfigurationError: another text.
+        ConfigurationError: another text; or "embedded" with tools, and a chat template that shows
+            none or writes calls otherwise than is parsed.
     """
     if inference == "vllm":
         if sync.transport is WeightSync.NCCL:
@@ -67,7 +68,7 @@ def engine_factory(
             return None
         return lambda: vllm_engine(trainer, env, sync)
     if inference == "embedded":
-        return lambda: _embedded(trainer)
+        return lambda: _embedded(trainer, env)
     if isinstance(inference, str):
         raise ConfigurationError(f"inference is 'vllm', 'embedded' or an engine, not {inference!r}")
     return lambda: inference
@@ -120,12 +121,15 @@ def vllm_engine(trainer: Any, env: Any, sync: SyncSettings) -> Any:
     )
 
 
-def _embedded(trainer: Any) -> Any:
+def _embedded(trainer: Any, env: Any) -> Any:
     from rlvr.inference.embedded import EmbeddedEngine
 
-    return EmbeddedEngine(
+    engine = EmbeddedEngine(
         trainer.model, trainer.processing_class, max_model_len=trainer.max_seq_len
     )
+    if env.oai_tools:
+        engine.check_tools()
+    return engine
 
 
 @contextlib.contextmanager
