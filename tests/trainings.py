@@ -102,7 +102,16 @@ def config(folder, **changes):
     return GRPOConfig(**(chosen | changes))
 
 
-def trainer(folder, *, policy=None, environment=None, say=None, inference="embedded", **options):
+def trainer(
+    folder,
+    *,
+    policy=None,
+    environment=None,
+    say=None,
+    inference="embedded",
+    kind=EnhancedGRPOTrainer,
+    **options,
+):
     """A trainer, ready to train. `say` puts words into the model's mouth (see SpokenEngine).
 
     Options that the trainer does not take itself go to its configuration.
@@ -113,7 +122,7 @@ def trainer(folder, *, policy=None, environment=None, say=None, inference="embed
         limit = options.get("max_seq_len", 512)
         inference = SpokenEngine(model, tokenizer, max_model_len=limit, say=say)
     torch.manual_seed(0)
-    return EnhancedGRPOTrainer(
+    return kind(
         model,
         environment or echo_environment(),
         config(folder, **options),
