@@ -67,11 +67,11 @@ def environment(**more):
     }
 
 
-def accelerate(config, *command, processes=2):
+def accelerate(config, *command, processes=2, flags=()):
     return [
         sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch",
         "--num-processes", str(processes), "--main_process_port", str(free_port()),
-        "--config-file", str(CONFIGS / config), *map(str, command),
+        "--config-file", str(CONFIGS / config), *flags, *map(str, command),
     ]  # fmt: skip
 
 

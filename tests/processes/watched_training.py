@@ -53,6 +53,7 @@ def main(folder, settings):
         peft_config=LoraOptions(lora=own.get("lora", False), lora_r=4).config(),
     )
     seen = {"preflight": checks(trainer)} if own.get("preflight") else {}
+    trainer.batches.clear()  # those of the preflight
     trainer.train(resume_from_checkpoint=own.get("resume"))
     seen |= what_is_seen(trainer)
     rank = trainer.accelerator.process_index

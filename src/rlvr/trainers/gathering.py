@@ -11,6 +11,12 @@ from torch.distributed.tensor import DTensor
 _WRAPPERS = ("_checkpoint_wrapped_module.", "_orig_mod.")
 
 
+def parameter_count(model: Any) -> int:
+    """Numbers in a model's weights, also where this process holds a part of them only."""
+    # DeepSpeed empties the tensors that it shards, and keeps their size beside them.
+    return sum(getattr(p, "ds_numel", p.numel()) for p in model.parameters())
+
+
 def whole_named_parameters(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
     """Name and whole values of each parameter, one gathered at a time.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from rlvr.capture.plain import plain
 from rlvr.record import Json, RunInfo
+from rlvr.trainers.gathering import parameter_count
 from rlvr.trainers.repairs import Repair
 
 _PACKAGES = (
@@ -107,7 +108,7 @@ def run_info_of(trainer: Any, run: str | None, repairs: Set[Repair], inference: 
         name=args.run_name or None,
         trainer=f"{type(trainer).__module__}.{type(trainer).__qualname__}",
         model=trainer.model.config._name_or_path or type(trainer.model).__name__,
-        model_parameters=sum(parameter.numel() for parameter in trainer.model.parameters()),
+        model_parameters=parameter_count(trainer.model),
         chat_template=trainer.processing_class.chat_template,
         tools=tuple(tool for tool in tools if isinstance(tool, Mapping))
         if isinstance(tools, list)
