@@ -13,9 +13,12 @@ from rlvr.record import (
     RolloutError,
     RunInfo,
     ScoreStatus,
+    Span,
+    TokenDetails,
     TokenEvidence,
     ToolCall,
     ToolResult,
+    TrainingSequence,
     Trajectory,
     Turn,
 )
@@ -178,6 +181,23 @@ def _rollout(
             clipped_share=0.0,
         ),
         cost=Cost(generation_s=0.33, tools_s=0.009, scoring_s=0.0003),
+    )
+
+
+def token_details(tokens: int = 180, *, seed: int = 0) -> TokenDetails:
+    """One training sequence of that many tokens that do not compress."""
+    draw = random.Random(seed)
+    return TokenDetails(
+        sequences=(
+            TrainingSequence(
+                ids=tuple(draw.randrange(150_000) for _ in range(tokens)),
+                loss_mask=(1,) * tokens,
+                attended=(1,) * tokens,
+                spans=(Span(start=0, stop=tokens, turn=0, role="assistant"),),
+                sampler_logprobs=tuple(-draw.expovariate(1) for _ in range(tokens)),
+                trainer_logprobs=tuple(-draw.expovariate(1) for _ in range(tokens)),
+            ),
+        )
     )
 
 

@@ -91,14 +91,16 @@ def test_two_runs_are_compared_in_one_plot(snapshot):
 
 
 LINE = RunLine(
-    id="20260801-120000-ab12", place="out", steps=60, trajectories=3840, state="complete",
+    id="20260801-120000-ab12", place="out", steps=60, trajectories=3840, state="complete", size_bytes=127_000_000,
     name="two-hop", model="tiny", trainer="EnhancedGRPOTrainer", started_at=1785585600.0,
     first_reward=0.2, last_reward=0.9, repairs_on=11, repairs_off=0,
 )  # fmt: skip
 
 
 def test_a_list_of_runs_is_one_line_each_in_a_pipe_and_fits_a_terminal(snapshot):
-    odd = RunLine(id="20260801-130000-cd34", place="x", steps=0, trajectories=0, state="empty")
+    odd = RunLine(
+        id="20260801-130000-cd34", place="x", steps=0, trajectories=0, state="empty", size_bytes=812
+    )
     wide = piped(RunList([LINE, odd]))
     assert len(wide.splitlines()) == 3
     narrow = piped(RunList([LINE, odd]), width=80)

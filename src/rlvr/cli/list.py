@@ -60,6 +60,7 @@ def run_line(run: "Run") -> "RunLine":
         place=shown_path(run.path),
         steps=len(rewards),
         trajectories=table.num_rows,
+        size_bytes=run.size_bytes,
         state=short_state(run.status()),
         name=info.name if info else None,
         model=info.model if info else None,

@@ -20,6 +20,8 @@ class Page:
     summary: "RunSummary"
     tools: "Mapping[str, Sequence[ToolUse]]"
     damaged: Sequence[str]
+    pruned: Sequence[str]
+    size_bytes: int
     state: str
     place: str
 
@@ -30,6 +32,8 @@ class Page:
             "summary": self.summary,
             "tools": self.tools,
             "damaged": self.damaged,
+            "pruned": self.pruned,
+            "size_bytes": self.size_bytes,
             "state": self.state,
             "place": self.place,
         }
@@ -47,6 +51,8 @@ def load_page(opened: Opened) -> Page:
         summary=summary,
         tools=_tools(run, summary),
         damaged=[str(problem) for problem in run.damaged],
+        pruned=run.pruning().sentences,
+        size_bytes=run.size_bytes,
         state=state_line(run.status()),
         place=shown_path(run.path),
     )
@@ -54,10 +60,14 @@ def load_page(opened: Opened) -> Page:
 
 def _tools(run: "Run", summary: "RunSummary") -> "dict[str, Sequence[ToolUse]]":
     from rlvr.analysis import tool_use
+    from rlvr.record import Part
 
     if not summary.modes:
         return {}
     mode = summary.modes[0]
-    steps = [row.step for row in summary.rows(mode)]
+    without = run.pruning().steps_without(Part.MESSAGES)
+    steps = [row.step for row in summary.rows(mode) if row.step not in without]
+    if not steps:
+        return {}
     ends = {f"step {step}": step for step in (steps[0], steps[-1])}
     return {name: tool_use(run.trajectories(mode=mode, step=step)) for name, step in ends.items()}

@@ -27,7 +27,7 @@ def show_place(
     """
     from dataclasses import replace
 
-    from rlvr.analysis.places import token_strip, turn_place
+    from rlvr.analysis.places import token_strip
 
     wanted = None if token is None else _place(token)
     trajectory = find(opened.run, named)
@@ -40,7 +40,7 @@ def show_place(
     if wanted is not None:
         strip = token_strip(trajectory, *wanted, opened.run.vocabulary())
     number = turn if turn is not None else _turn_of(trajectory, wanted, strip)
-    place = None if number is None else turn_place(trajectory, number)
+    place = None if number is None else _turn(opened, trajectory, number)
     if as_json:
         show_json("place", id=trajectory.id, run=opened.run.id, turn=place, tokens=strip)
     else:
@@ -49,6 +49,17 @@ def show_place(
         show(*_parts(opened, trajectory, place, strip, token, full=full))
     if place is None and strip is None:
         raise typer.Exit(1)
+
+
+def _turn(opened: Opened, trajectory: "Trajectory", number: int) -> "TurnPlace":
+    from rlvr.analysis.places import turn_place
+    from rlvr.errors import RecordNotFound
+    from rlvr.record import Part
+
+    pruned = opened.run.pruning().of(trajectory.id or "", Part.MESSAGES)
+    if pruned is not None:
+        raise RecordNotFound(f"no turn {number} can be shown. {pruned}")
+    return turn_place(trajectory, number)
 
 
 def _place(token: str) -> tuple[int, int]:
@@ -82,7 +93,8 @@ def _parts(
     *,
     full: bool,
 ) -> "list[RenderableType]":
-    from rlvr.views.terminal.layout import command
+    from rlvr.record import Part
+    from rlvr.views.terminal.layout import command, warning
     from rlvr.views.terminal.text import heading
     from rlvr.views.terminal.tokens import no_details, strip_view
     from rlvr.views.terminal.turn import place_head, turn_view
@@ -91,7 +103,11 @@ def _parts(
     if place is not None:
         parts.append(turn_view(trajectory, place, run=opened.argument, full=full))
     if token is not None:
-        parts.append(no_details(trajectory.id) if strip is None else strip_view(strip))
+        if strip is not None:
+            parts.append(strip_view(strip))
+        else:
+            pruned = opened.run.pruning().of(trajectory.id or "", Part.TOKENS)
+            parts.append(no_details(trajectory.id) if pruned is None else warning(pruned))
     whole = f"rlvr show {opened.argument} {trajectory.id}"
     parts += [heading("Next"), command(whole, "the whole trajectory")]
     return parts

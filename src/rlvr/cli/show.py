@@ -94,6 +94,7 @@ def show(
 
 def _run(opened: Opened, *, as_json: bool) -> None:
     from rlvr.cli.pages import load_page
+    from rlvr.utils.sizes import size_text
     from rlvr.views.terminal.run import run_view
 
     page = load_page(opened)
@@ -106,10 +107,11 @@ def _run(opened: Opened, *, as_json: bool) -> None:
             page.summary,
             info=page.info,
             run=opened.argument,
-            place=page.place,
+            place=f"{page.place} ({size_text(page.size_bytes)})",
             state=page.state,
             tools=page.tools,
             damaged=page.damaged,
+            pruned=page.pruned,
             further=further,
         )
     )
@@ -147,6 +149,7 @@ def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json
     info = opened.run.info
     siblings = siblings_of(opened.run, trajectory)
     place = _place(opened, trajectory)
+    pruned = opened.run.pruning().notes(trajectory.id or "")
     if as_json:
         show_json(
             "trajectory",
@@ -155,9 +158,14 @@ def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json
             advantage=advantage_of(trajectory, info, siblings),
             siblings=[sibling.id for sibling in siblings],
             place=place,
+            pruned=pruned,
         )
         return
     show_parts(trajectory_view(trajectory, info=info, siblings=siblings, full=full, place=place))
+    if pruned:
+        from rlvr.views.terminal.layout import warning
+
+        show_parts(*map(warning, pruned))
 
 
 def _place(opened: Opened, trajectory: "Trajectory") -> str | None:

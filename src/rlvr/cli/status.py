@@ -42,9 +42,16 @@ def status(
     opened = open_named(run).run
     found = _watched(opened, interval, quiet=as_json) if watch else opened.status()
     if as_json:
-        show_json("status", status=found, state=state_line(found), **_totals(found))
+        show_json(
+            "status",
+            status=found,
+            state=state_line(found),
+            **_totals(found),
+            size_bytes=opened.size_bytes,
+            pruned=opened.pruning().sentences,
+        )
     elif not watch:
-        show(status_view(found))
+        show(status_view(found), *opened.pruning().sentences)
     if found.not_recorded or not found.ranks:
         raise typer.Exit(1)
 

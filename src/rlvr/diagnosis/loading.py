@@ -8,8 +8,8 @@ from rlvr.diagnosis.diagnose import diagnose
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Verdict
 from rlvr.diagnosis.rollouts import ROLLOUT_COLUMNS, Rollouts
-from rlvr.record import Annotation, Mode, Trajectory
-from rlvr.runs import Run, open_run
+from rlvr.record import Annotation, Mode, Part, Trajectory
+from rlvr.runs import Pruning, Run, open_run
 
 _STEPS = 8
 _CONTENTS_PER_STEP = 64
@@ -39,19 +39,21 @@ def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
     steps = [step for step in run.steps(Mode.TRAIN) if since is None or step >= since]
     span = range(steps[0], steps[-1] + 1) if steps else range(0)
     table = run.to_arrow(ROLLOUT_COLUMNS, mode=Mode.TRAIN, step=span)
-    chosen = _spread(steps, _STEPS)
+    pruning = run.pruning()
+    chosen = _spread(_with(Part.MESSAGES, steps, pruning), _STEPS)
+    detailed = _spread(_with(Part.TOKENS, _detailed(run, steps), pruning), _STEPS)
     return RunEvidence(
         run=run.id,
         rollouts=Rollouts(table=table),
         info=run.info,
         contents=tuple(_some(run, chosen, _CONTENTS_PER_STEP, tokens=False)),
-        details=tuple(_some(run, _detailed(run, steps), _DETAILS_PER_STEP, tokens=True)),
+        details=tuple(_some(run, detailed, _DETAILS_PER_STEP, tokens=True)),
         vocabulary=run.vocabulary(),
         metrics=tuple(run.metrics()),
         disagreeing=_disagreeing(run.annotations(kind=_RESCORED)),
         superseded=_superseded(run, span, table.num_rows),
         not_recorded=run.status().not_recorded,
-        remarks=tuple(str(damaged) for damaged in run.damaged),
+        remarks=(*(str(damaged) for damaged in run.damaged), *pruning.sentences),
     )
 
 
@@ -70,11 +72,17 @@ def _spread(steps: Sequence[int], count: int) -> list[int]:
 
 
 def _detailed(run: Run, steps: Sequence[int]) -> list[int]:
-    """Some of the steps of which token details were kept; any, where the run does not say."""
+    """The steps of which token details were kept; any, where the run does not say."""
     every = run.info.token_details_every if run.info else None
     if every == 0:
         return []
-    return _spread([step for step in steps if step % (every or 1) == 0], _STEPS)
+    return [step for step in steps if step % (every or 1) == 0]
+
+
+def _with(part: Part, steps: Sequence[int], pruning: Pruning) -> list[int]:
+    """The steps that still have the part: what was pruned says nothing about the rollouts."""
+    without = pruning.steps_without(part)
+    return [step for step in steps if step not in without]
 
 
 def _some(run: Run, steps: Sequence[int], per_step: int, *, tokens: bool) -> Iterator[Trajectory]:

@@ -33,6 +33,11 @@ class Pruning:
                 return f"The {part.label} of {id} were pruned {_why(note)}."
         return None
 
+    def notes(self, id: str) -> tuple[str, ...]:
+        """A sentence for each part that a trajectory lost."""
+        found = (self.of(id, part) for part in Part)
+        return tuple(note for note in found if note is not None)
+
     def lacks(self, name: BatchName, part: Part) -> bool:
         """Whether a trajectory file lost that part."""
         return any(note.part is part for note in self.files.get(name, ()))

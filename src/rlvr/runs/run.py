@@ -25,7 +25,7 @@ from rlvr.runs.later import LaterKnowledge, metric_files, read_metrics
 from rlvr.runs.notes import annotation_files, read_annotations
 from rlvr.runs.pruned import Pruning, read_pruning
 from rlvr.runs.status import RunStatus, read_status
-from rlvr.store import RUN_FILE, VOCABULARY_FILE, blob_path, parse_record_id
+from rlvr.store import RUN_FILE, VOCABULARY_FILE, blob_path, folder_bytes, parse_record_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,6 +214,11 @@ class Run:
     def vocabulary(self) -> tuple[str, ...]:
         """The text of each token id, from 0 on; empty where it was not recorded."""
         return self._damage.parsed(self.path / VOCABULARY_FILE, decode_vocabulary) or ()
+
+    @property
+    def size_bytes(self) -> int:
+        """What the run takes on disk."""
+        return folder_bytes(self.path)
 
     def pruning(self) -> Pruning:
         """What was taken out of the run after it was recorded, by its size limit or by hand."""

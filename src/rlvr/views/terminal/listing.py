@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
+from rlvr.utils.sizes import size_text
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.settings import when
 from rlvr.views.terminal.text import NOT_RECORDED, joined, number, one_line, plural
@@ -22,6 +23,7 @@ class RunLine:
     steps: int
     trajectories: int
     state: str
+    size_bytes: int
     name: str | None = None
     model: str | None = None
     trainer: str | None = None
@@ -58,7 +60,7 @@ class RunList:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """A line of columns, with the rest beside it or beneath it."""
         columns = ("run", "name", "steps", "rollouts", "reward", "repairs")
-        further = ("model", "trainer", "started", "state")
+        further = ("model", "trainer", "started", "size", "state")
         if options.max_width >= WIDE:
             text = ("run", "name", "reward", "repairs", *further)
             shown = layout.table(*columns, *further, left=text)
@@ -125,11 +127,12 @@ def _first(run: RunLine, room: int) -> Iterator[RenderableType]:
     yield _repairs(run)
 
 
-def _further(run: RunLine) -> tuple[str, str, str, str]:
+def _further(run: RunLine) -> tuple[str, ...]:
     return (
         one_line(run.model or NOT_RECORDED, 60),
         one_line(run.trainer or NOT_RECORDED, 40),
         when(run.started_at),
+        size_text(run.size_bytes),
         one_line(run.state, 80),
     )
 

@@ -43,17 +43,19 @@ def run_view(
     state: str | None = None,
     tools: Mapping[str, Sequence[ToolUse]] | None = None,
     damaged: Sequence[str] = (),
+    pruned: Sequence[str] = (),
     further: Sequence[tuple[str, str]] = (),
 ) -> Group:
     """What was trained, how it went, and what to type next.
 
     `run` is how commands call the run, `state` one line on what was recorded or lost; `tools` has
     the tool use of each span that is compared ("first step", "last step"); `damaged` the messages
-    about files that could not be read; `further` commands to type next, each with what it does.
+    about files that could not be read; `pruned` what was taken out of it; `further` commands to type next, each with what it does.
     """
     return Group(
         *_head(summary, info, place, state),
         *(layout.warning(f"damaged: {one_line(text, 400)}") for text in damaged),
+        *(layout.warning(one_line(text, 400)) for text in pruned),
         *_reward(summary),
         *_components(summary, info),
         *_tools(tools or {}, summary),
