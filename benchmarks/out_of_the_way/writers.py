@@ -190,20 +190,66 @@ KEEP_TOKENS = frozenset({"rlvr", "jsonl", "jsonl+zstd", "inspect"})
 """Those that have a place for token details."""
 
 
+EVIDENCE = (
+    "served_prompt_tokens",
+    "trained_prompt_tokens",
+    "sampled_tokens",
+    "trained_tokens",
+    "sampled_untrained_tokens",
+    "trained_unsampled_tokens",
+    "sequence_tokens",
+    "attended_share",
+    "sequences",
+    "ids_match",
+    "truncated",
+    "gap_mean",
+    "gap_p99",
+    "gap_beyond_1nat",
+    "gap_mean_by_turn",
+    "gap_tokens_by_turn",
+    "entropy_mean",
+)
+
+
 def as_json(row: Trajectory) -> dict[str, Any]:
-    """What somebody would write by hand: no evidence, and no derived columns."""
+    """All that the record holds but its derived columns, as somebody would write it by hand.
+
+    Results of tools stand in it twice, as the record has them: compression takes care of that.
+    """
     shape: dict[str, Any] = {
         "step": row.step,
         "group": row.group_id,
         "sample": row.sample,
+        "task": row.task,
+        "example": row.example_id,
+        "question": row.question,
+        "answer": row.answer,
         "prompt": [message_dict(message) for message in row.prompt],
         "completion": [message_dict(message) for message in row.completion],
         "tool_results": [
-            {"call_id": r.call_id, "result": r.result, "duration_s": r.duration_s}
+            {
+                "turn": r.turn,
+                "call_id": r.call_id,
+                "name": r.name,
+                "arguments": r.arguments,
+                "result": r.result,
+                "duration_s": r.duration_s,
+            }
             for r in row.tool_results
         ],
-        "finish_reasons": [turn.finish_reason for turn in row.turns],
-        "rewards": {component.name: component.value for component in row.components},
+        "turns": [
+            {
+                "finish_reason": turn.finish_reason,
+                "prompt_tokens": turn.prompt_tokens,
+                "sampled_tokens": turn.sampled_tokens,
+                "policy_version": turn.policy_version,
+                "duration_s": turn.duration_s,
+            }
+            for turn in row.turns
+        ],
+        "stop_reason": row.stop_reason,
+        "rewards": {part.name: [part.value, part.weight] for part in row.components},
+        "evidence": {name: getattr(row.evidence, name) for name in EVIDENCE},
         "reward": row.reward,
         "advantage": row.advantage,
     }

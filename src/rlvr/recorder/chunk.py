@@ -52,9 +52,14 @@ class Chunk(Generic[T]):
 
     @property
     def due(self) -> bool:
-        """Whether it is time to write."""
+        """Whether it is time to write: in time, or when enough rows wait.
+
+        How many are enough grows with the file, which a flush rewrites: a row is written some
+        four times in all, however long the file gets.
+        """
         waited = time.monotonic() - self._flushed_at
-        return self.pending >= PENDING_ROWS or (self.pending > 0 and waited >= self._interval_s)
+        enough = max(PENDING_ROWS, self._written // 3)
+        return self.pending >= enough or (self.pending > 0 and waited >= self._interval_s)
 
     def flush(self, write: Callable[[int, Sequence[T]], None]) -> None:
         """Write the current file by `write(number, rows)`; rows stay pending where it raises."""

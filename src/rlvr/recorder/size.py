@@ -6,7 +6,7 @@ from sys import getsizeof
 from rlvr.record import Message, TokenDetails, Trajectory
 
 _OBJECT_BYTES = 200
-_TOKEN_BYTES = 16
+_TOKEN_BYTES = 32
 _MAX_DEPTH = 6
 
 
@@ -52,11 +52,28 @@ def _message_bytes(message: Message) -> int:
 
 
 def _token_bytes(tokens: TokenDetails | None) -> int:
+    """All lists of all training sequences."""
     if tokens is None:
         return 0
-    return sum(_sequence_bytes(sequence.ids) for sequence in tokens.sequences)
+    lists = [
+        aligned
+        for sequence in tokens.sequences
+        for aligned in (
+            sequence.ids,
+            sequence.loss_mask,
+            sequence.attended,
+            sequence.sampler_logprobs,
+            sequence.trainer_logprobs,
+            sequence.reference_logprobs,
+            sequence.entropy,
+        )
+    ]
+    return sum(map(_list_bytes, (*lists, *(tokens.expected_ids or ()))))
 
 
-def _sequence_bytes(ids: Sequence[int]) -> int:
-    """All aligned lists of one training sequence: up to seven, of pointers or of numbers."""
-    return _OBJECT_BYTES + 7 * _TOKEN_BYTES * len(ids)
+def _list_bytes(numbers: Sequence[float] | None) -> int:
+    """Arrays hold numbers of their item size; other lists hold pointers to objects."""
+    if numbers is None:
+        return 0
+    item = getattr(numbers, "itemsize", _TOKEN_BYTES)
+    return _OBJECT_BYTES + item * len(numbers)
