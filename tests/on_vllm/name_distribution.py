@@ -31,4 +31,4 @@ def write_wheel(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(write_wheel(Path(sys.argv[1])))  # noqa: T201  # the path, for pip
+    print(write_wheel(Path(sys.argv[1])))  # the path, for pip

@@ -132,7 +132,8 @@ class VllmFiles:
             self.sampler.server.post("/collective_rpc", reload)
         except InferenceError as error:
             raise InferenceError(
-                f"the weights did not reach the sampler: {error} (it was to read {folder})"
+                f"the weights did not reach the sampler: {error} (it was to read {folder})."
+                " What it samples from now is unknown: start it again before training goes on"
             ) from error.__cause__
 
     def forget(self) -> None:

@@ -92,6 +92,18 @@ class _PatientClient:
         except Exception as error:  # noqa: BLE001  # raised again when every process is through
             self.error = error
 
+    def reset_prefix_cache(self) -> None:
+        try:
+            self._client.reset_prefix_cache()
+        except Exception as error:  # noqa: BLE001  # raised again when every process is through
+            self.error = error
+
+    def update_adapter(self, tensors: Any, config: Any) -> None:
+        try:
+            self._client.update_adapter(tensors, config)
+        except Exception as error:  # noqa: BLE001  # raised again when every process is through
+            self.error = error
+
 
 def _lever(model: Any) -> torch.Tensor:
     """A small trainable tensor near the output: all tokens' logprobs depend on it."""
