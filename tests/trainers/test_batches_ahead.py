@@ -1,14 +1,18 @@
 """Batches that are sampled ahead: which weights really sampled them, and what the record says."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
+import verifiers as vf
 from transformers import TrainerCallback
 
 import rlvr
 from rlvr.diagnosis import diagnose_run
 from rlvr.diagnosis.finding import Finding, Healthy
-from trainings import echo_environment, tiny_policy, trainer
+from rlvr.inference.embedded import EmbeddedEngine
+from trainings import echo_environment, numbered_questions, tiny_policy, trainer
 
 pytestmark = pytest.mark.train
 STEPS = 5
@@ -147,3 +151,49 @@ def test_more_batches_ahead_than_were_asked_for_are_found(tmp_path):
     assert isinstance(found, Finding)
     assert found.since_step == 2
     assert "up to 2 updates old" in found.sentence
+
+
+class Watched(EmbeddedEngine):
+    """Takes its time to get new weights, and notices when it is asked to sample meanwhile."""
+
+    __slots__ = ("half_new", "sampled_half_new", "syncs")
+
+    def update_named_param(self, name, weights):
+        self.half_new = True
+        time.sleep(0.02)
+        EmbeddedEngine.update_named_param(self, name, weights)
+
+    def reset_prefix_cache(self):
+        self.half_new = False
+        self.syncs = getattr(self, "syncs", 0) + 1
+
+    def generate(self, requests):
+        samples = EmbeddedEngine.generate(self, requests)
+        self.sampled_half_new = getattr(self, "sampled_half_new", False) or self.half_new
+        return samples
+
+
+class SlowToTokenise(vf.SingleTurnEnv):
+    """After its rollouts a batch takes a while, in which the next one is not yet begun."""
+
+    def process_env_results_vllm(self, *args, **kwargs):
+        time.sleep(0.25)
+        return super().process_env_results_vllm(*args, **kwargs)
+
+
+def test_no_batch_is_sampled_while_weights_are_on_their_way(tmp_path):
+    model, tokenizer = tiny_policy()
+    watched = Watched(model, tokenizer, max_model_len=128)
+    trainer(
+        tmp_path,
+        policy=(model, tokenizer),
+        environment=SlowToTokenise(dataset=numbered_questions(), rubric=vf.Rubric(funcs=[even])),
+        inference=watched,
+        max_steps=3,
+        max_tokens=12,
+        num_batches_ahead=2,
+    ).train()
+    assert watched.syncs == 3
+    assert not watched.sampled_half_new
+    versions = {t.step: t.turns[0].policy_version for t in rlvr.open_run(tmp_path).trajectories()}
+    assert versions == {0: 0, 1: 0, 2: 0}
