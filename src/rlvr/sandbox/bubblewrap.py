@@ -79,6 +79,11 @@ class BubblewrapSandbox:
                 loan.keep()
         return _execution(reply)
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of the guests, seen from outside."""
+        return self._pool.pids
+
     def close(self) -> None:
         """Stop every guest. It also happens when the sandbox is forgotten, or Python ends."""
         self._stop()

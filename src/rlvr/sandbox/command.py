@@ -21,6 +21,9 @@ INSTALL = (
     f'run with your own rights, if you accept that risk: sandbox="{ACCEPT_THE_RISK}"'
 )
 _SYSTEM = ("lib", "lib64", "lib32")
+_SHOWN_KERNEL_FILES = frozenset(
+    {"cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "uptime", "version"}
+)
 
 
 def bubblewrap_version(program: str) -> tuple[int, ...]:
@@ -63,6 +66,7 @@ def command(
         *_python(),
         *_packages(packages),
         *("--ro-bind", guest.__file__, "/guest.py", "--proc", "/proc", "--dev", "/dev"),
+        *_hidden_kernel_files(),
         *("--size", str(limits.scratch_bytes), "--tmpfs", guest.SCRATCH),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", guest.SCRATCH),
         *("--seccomp", str(filter_descriptor)),
@@ -98,6 +102,23 @@ def _python() -> Iterator[str]:
     if site.is_dir():
         inside = f"/python/{site.relative_to(base)}"
         yield from ("--tmpfs", inside, "--remount-ro", inside)
+
+
+def _hidden_kernel_files() -> Iterator[str]:
+    """Everything in /proc that is about the machine and not about a process, but a few.
+
+    Where root trains, the sandbox's user is root for the kernel's own files, whatever its name
+    inside: without this it could write /proc/sys/kernel/core_pattern, a command that runs outside.
+    Process 1 is the guest that forks for each call, and is nobody's business either.
+    """
+    for entry in sorted(Path("/proc").iterdir()):
+        if entry.name.isdigit() or entry.is_symlink() or entry.name in _SHOWN_KERNEL_FILES:
+            continue
+        if entry.is_dir():
+            yield from ("--tmpfs", str(entry), "--remount-ro", str(entry))
+        else:
+            yield from ("--ro-bind", "/dev/null", str(entry))
+    yield from ("--tmpfs", "/proc/1", "--remount-ro", "/proc/1")
 
 
 def _packages(packages: Iterable[str]) -> Iterator[str]:

@@ -56,9 +56,9 @@ class Filter:
         self._control(_PR_SET_NO_NEW_PRIVS, 1, 0)
         self._control(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.addressof(self._shape))
 
-    def hide(self) -> None:
-        """Keep other processes of this user out of this one's memory, descriptors and limits."""
-        self._control(_PR_SET_DUMPABLE, 0, 0)
+    def hide(self, hidden: bool) -> None:
+        """Keep other processes of this user out of this one's memory and descriptors, or not."""
+        self._control(_PR_SET_DUMPABLE, int(not hidden), 0)
 
     def _control(self, option: int, first: int, second: int) -> None:
         long = ctypes.c_ulong
@@ -91,12 +91,10 @@ def main() -> None:
     settings = json.loads(receive(requests) or b"{}")
     limits = Limits(settings)
     filter_ = Filter(base64.b64decode(settings["filter"]))
-    with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
-        score.write("1000")
     sys.path.append(PACKAGES)
     for name in settings["preload"]:
         __import__(name)
-    filter_.hide()
+    filter_.hide(True)
     gc.collect()
     gc.freeze()
     # Any change of the scratch folder, undone or not, moves this time, which can't be set back.
@@ -216,6 +214,9 @@ def child(code: str, limits: Limits, filter_: Filter, out: int, err: int) -> Non
             sys.modules["numpy"].random.seed()
         for number, value in limits.rlimits.items():
             resource.setrlimit(number, (value, value))
+        filter_.hide(False)
+        with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
+            score.write("1000")  # where memory runs out, this process goes first
         filter_.install()
     except BaseException:  # noqa: BLE001  # without its limits and its filter nothing may run
         traceback.print_exc()

@@ -56,6 +56,15 @@ def write_into_another_process():
 def make_a_namespace():
     return ctypes.CDLL(None).unshare(0x10000000) == 0
 
+def change_the_kernel():
+    names = ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/kernel/uevent_helper")
+    for name in names:
+        try:
+            os.close(os.open(name, os.O_WRONLY))
+            return True
+        except OSError:
+            pass
+
 def become_privileged():
     return os.geteuid() == 0 or "CapEff:\\t0000000000000000" not in open("/proc/self/status").read()
 
@@ -65,14 +74,15 @@ def go_unfiltered():
 succeeded = {}
 for attempt in (read_a_file_of_the_user, read_an_environment, write_outside_the_scratch_folder,
                 connect_to_the_network, start_a_process, start_a_program, signal_another_process,
-                write_into_another_process, make_a_namespace, become_privileged, go_unfiltered):
+                write_into_another_process, make_a_namespace, change_the_kernel,
+                become_privileged, go_unfiltered):
     try:
         succeeded[attempt.__name__] = bool(attempt())
     except Exception:
         succeeded[attempt.__name__] = False
 print(json.dumps(succeeded))
 """
-ATTEMPTS = 11
+ATTEMPTS = 12
 
 
 def escapes(sandbox: Sandbox) -> tuple[str, ...]:

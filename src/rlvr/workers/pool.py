@@ -71,7 +71,7 @@ class WorkerPool:
         if grow:
             self._replace()
         waiting = self._idle.get()
-        if waiting is None:
+        if waiting is None or self._closed:
             self._idle.put(None)  # for the next who waits
             raise RuntimeError("the workers were stopped")
         try:
