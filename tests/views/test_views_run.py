@@ -91,9 +91,9 @@ def test_two_runs_are_compared_in_one_plot(snapshot):
 
 
 LINE = RunLine(
-    id="20260801-120000-ab12", place="out", steps=60, trajectories=3840, state="complete", size_bytes=127_000_000,
+    id="20260801-120000-ab12", place="out", steps=60, trajectories=3840, state="complete",
     name="two-hop", model="tiny", trainer="EnhancedGRPOTrainer", started_at=1785585600.0,
-    first_reward=0.2, last_reward=0.9, repairs_on=11, repairs_off=0,
+    size_bytes=127_000_000, first_reward=0.2, last_reward=0.9, repairs_on=11, repairs_off=0,
 )  # fmt: skip
 
 

@@ -322,7 +322,8 @@ class Recorder:
 
     def _enqueue(self, batch: Batch, size: int) -> bool:
         if self._queue.put(batch, size, self._wait_s):
-            self._queue_fence.worked()
+            if self._queue.held_bytes <= size:  # the writer has caught up
+                self._queue_fence.worked()
             return True
         self._tally.add(dropped=len(batch.rows))
         full = TimeoutError(f"no room for {size >> 10} KiB within {self._wait_s:g} s")

@@ -50,7 +50,8 @@ def run_view(
 
     `run` is how commands call the run, `state` one line on what was recorded or lost; `tools` has
     the tool use of each span that is compared ("first step", "last step"); `damaged` the messages
-    about files that could not be read; `pruned` what was taken out of it; `further` commands to type next, each with what it does.
+    about files that could not be read; `pruned` what was taken out of it; `further` commands to
+    type next, each with what it does.
     """
     return Group(
         *_head(summary, info, place, state),
