@@ -221,6 +221,9 @@ class _DryRecord:
             keep_tokens=True,
         )
 
+    def follow(self, name: object, rollouts: object) -> None:
+        """No update follows."""
+
 
 class _KeepingView:
     """An environment's view that keeps what the last generation returned."""
