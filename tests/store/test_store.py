@@ -165,8 +165,9 @@ def open_file(table, **limits):
 
 def test_row_groups_are_bounded_in_rows_and_bytes():
     table = to_table(wide(150))
-    by_rows = open_file(table).metadata
+    by_rows = open_file(table, rows=64).metadata
     assert [by_rows.row_group(i).num_rows for i in range(by_rows.num_row_groups)] == [64, 64, 22]
+    assert open_file(to_table([trajectory()] * 300)).metadata.row_group(0).num_rows == 256
     by_bytes = open_file(table, group_bytes=table.nbytes // 40).metadata
     assert max(by_bytes.row_group(i).num_rows for i in range(by_bytes.num_row_groups)) <= 5
     assert by_bytes.num_rows == 150

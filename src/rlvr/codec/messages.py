@@ -6,7 +6,7 @@ Nearly all that a run writes is the text of messages, on a thread that takes the
 from collections.abc import Sequence
 
 from rlvr.codec.shapes import message_shape
-from rlvr.codec.text import dump_plain, has_tags, string_body
+from rlvr.codec.text import dump_plain, has_controls, has_tags, string_body
 from rlvr.record import Message
 
 
@@ -19,9 +19,10 @@ def messages_text(messages: Sequence[Message]) -> str:
             pieces.append(",")
         pieces[-1 if messages else len(pieces) :] = "]"
         text = "".join(pieces)
+        plain = not has_tags(text) and not has_controls(text)
     except (TypeError, ValueError, AttributeError):  # no text, or none that UTF-8 can hold
-        return _slowly(messages)
-    return _slowly(messages) if has_tags(text) else text
+        plain = False
+    return text if plain else _slowly(messages)
 
 
 def _slowly(messages: Sequence[Message]) -> str:

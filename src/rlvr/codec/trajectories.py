@@ -49,7 +49,9 @@ def to_table(batch: Sequence[Trajectory], *, tokens: bool | None = None) -> pa.T
     columns["rewards"] = pa.array(map(_rewards, batch), type=SCORE[0].type)
     content = [_content(trajectory) for trajectory in batch]
     derived = [derived_columns(trajectory) for trajectory in batch]
-    columns |= _cells(CONTENT, content) | _cells(DERIVED, derived)
+    columns |= _cells(DERIVED, derived)
+    # JSON from `dump` and its like needs no packing.
+    columns |= {c.name: pa.array([row[c.name] for row in content], c.type) for c in CONTENT}
     declared = IDENTITY + SCORE + EVIDENCE + COST + CONTENT + DERIVED
     arrays: list[pa.Array[Any]] = [columns[column.name] for column in declared]
     schema = [column.field for column in declared]

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 
 from rlvr.schema import COLUMNS, TOKENS, Encoding
 
-ROW_GROUP_ROWS = 64
-ROW_GROUP_BYTES = 32 << 20
+ROW_GROUP_ROWS = 256
+ROW_GROUP_BYTES = 16 << 20
 ZSTD_LEVEL = 3
 
 

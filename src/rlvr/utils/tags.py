@@ -57,6 +57,11 @@ def tags_used(text: str) -> set[str]:
 
 def tag_is_valid(text: str, tag: str) -> bool:
     """Whether the tag occurs, each opening is closed before the next, and no body is empty."""
+    opening, closing = f"<{tag}>", f"</{tag}>"
+    start, stop = text.find(opening), text.find(closing)
+    if start >= 0 and text.find(opening, start + 1) < 0 and text.find(closing, stop + 1) < 0:
+        body = text[start + len(opening) : stop] if start < stop else ""
+        return bool(body) and not body.isspace()
     bodies = tag_bodies(text, tag)
     return bool(bodies) and tag_count(text, tag) == 2 * len(bodies) and all(bodies)
 
@@ -96,4 +101,6 @@ def unparsed_calls(text: str) -> int:
 
 def opens_call(text: str) -> bool:
     """Whether the text opens any call; quicker than counting."""
-    return any(opening in text for opening in _CALL_OPENINGS)
+    if "[" in text and "[TOOL_CALLS]" in text:
+        return True
+    return any(f"<{piece}".startswith(_CALL_OPENINGS) for piece in text.split("<")[1:])
