@@ -27,7 +27,8 @@ def status(
 ) -> None:
     """Say what was recorded of a run and what was lost.
 
-    For each process of each attempt: recorded, queued, dropped, failed, and whether it lives.
+    For each process of each attempt: recorded, queued, dropped, failed, and whether it lives. A
+    process that died or never wrote is named, also while others go on or wait for it.
 
     \b
     Example:
@@ -63,6 +64,19 @@ def _totals(found: "RunStatus") -> dict[str, object]:
         "dropped": found.dropped,
         "failed": found.failed,
         "not_recorded_at_least": found.not_recorded,
+        "dead": [
+            {
+                "attempt": rank.attempt,
+                "rank": rank.rank,
+                "pid": rank.pid,
+                "host": rank.host,
+                "last_write": rank.last_write,
+                "silent_s": rank.silent_s,
+                "not_recorded_at_least": rank.not_recorded,
+            }
+            for rank in found.dead
+        ],
+        "never_wrote": [{"attempt": attempt, "rank": rank} for attempt, rank in found.missing],
         "as_of": found.as_of,
     }
 

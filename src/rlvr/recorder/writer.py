@@ -62,6 +62,7 @@ class Writer:
         self._queue = queue
         self._tally = tally
         self._started_at = time.time()
+        self._counted_at = time.monotonic()
         self._blobs: set[str] = set()
         self._patience_until: float | None = None
         self._refused = False
@@ -141,6 +142,8 @@ class Writer:
                 wanted = self._sync_wanted
             closing = self._closing
             self._flush_chunks(force=closing or wanted > self._sync_done)
+            if time.monotonic() - self._counted_at >= self._place.flush_s:
+                self._count(closed=False)  # a sign of life, where nothing happens
             if wanted > self._sync_done:
                 self._count(closed=False)
                 with self._synced:
@@ -272,6 +275,7 @@ class Writer:
 
     def _count(self, *, closed: bool) -> None:
         """Rewrite this process's counts. Best effort: they are counted again at the next batch."""
+        self._counted_at = time.monotonic()
         try:
             self._write_rank(closed=closed)
         except Exception as error:  # noqa: BLE001  the fence: nothing may end this thread

@@ -8,6 +8,7 @@ from typing import Any
 
 from rlvr.codec import decode_document
 from rlvr.errors import DamagedFile
+from rlvr.runs.attempts import read_attempts
 from rlvr.runs.files import Damage, batch_files, visible
 from rlvr.store import RANKS_FOLDER, host_name, parse_rank, process_mark
 
@@ -35,8 +36,9 @@ _SAME = (
 class RankStatus:
     """The counts of one process of one attempt, in trajectories, as of `last_write`.
 
-    `alive` is None where the process ran on another machine. `recorded` is at least what its
-    files hold. Times are Unix seconds.
+    `alive` is None where the process ran on another machine; what speaks for its life there is that
+    it is not `silent_s` for long, since a living process writes its counts every ten seconds or so.
+    `recorded` is at least what its files hold. Times are Unix seconds.
     """
 
     rank: int
@@ -56,6 +58,17 @@ class RankStatus:
     host: str
     closed: bool
     alive: bool | None
+    looked_at: float
+
+    @property
+    def dead(self) -> bool:
+        """Whether it ended without closing its record: killed, or its machine went down."""
+        return self.alive is False and not self.closed
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds from its last sign of life to the look at it."""
+        return max(self.looked_at - self.last_write, 0.0)
 
     @property
     def queued(self) -> int:
@@ -70,10 +83,15 @@ class RankStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """The counts of all processes of all attempts of a run."""
+    """The counts of all processes of all attempts of a run.
+
+    `missing` has (attempt, rank) of each process that an attempt was started with and that never
+    wrote its counts.
+    """
 
     run: str
     ranks: tuple[RankStatus, ...]
+    missing: tuple[tuple[int, int], ...] = ()
 
     @property
     def offered(self) -> int:
@@ -111,6 +129,17 @@ class RunStatus:
         return any(rank.alive for rank in self.ranks)
 
     @property
+    def newest(self) -> tuple[RankStatus, ...]:
+        """The processes of the newest attempt."""
+        attempt = max((rank.attempt for rank in self.ranks), default=None)
+        return tuple(rank for rank in self.ranks if rank.attempt == attempt)
+
+    @property
+    def dead(self) -> tuple[RankStatus, ...]:
+        """The processes that died, of any attempt."""
+        return tuple(rank for rank in self.ranks if rank.dead)
+
+    @property
     def as_of(self) -> float | None:
         """When the last process wrote its counts; None where none has."""
         return max((rank.last_write for rank in self.ranks), default=None)
@@ -130,26 +159,38 @@ class RunStatus:
 
 def read_status(folder: Path, damage: Damage) -> RunStatus:
     """The status of the run in a folder."""
+    looked_at = time.time()
     ranks = []
     for path in visible(folder / RANKS_FOLDER):
         payload = damage.document(path) if parse_rank(path.name) else None
         if payload is None:
             continue
         try:
-            ranks.append(_rank_status(decode_document(payload, str(path))))
+            ranks.append(_rank_status(decode_document(payload, str(path)), looked_at))
         except DamagedFile as error:
             damage.note(path, error)
         except (KeyError, TypeError) as error:
             damage.note(path, DamagedFile(f"{path} is not what rlvr wrote ({error!r})."))
     ranks = [rank if rank.closed else _counted(rank, folder, damage) for rank in ranks]
-    return RunStatus(run=folder.name, ranks=tuple(sorted(ranks, key=_place)))
+    known = {_place(rank) for rank in ranks}
+    started = [
+        (attempt.attempt, rank)
+        for attempt in read_attempts(folder, damage)
+        for rank in range(attempt.world_size)
+    ]
+    return RunStatus(
+        run=folder.name,
+        ranks=tuple(sorted(ranks, key=_place)),
+        missing=tuple(place for place in started if place not in known),
+    )
 
 
-def _rank_status(counts: Mapping[str, Any]) -> RankStatus:
+def _rank_status(counts: Mapping[str, Any], looked_at: float) -> RankStatus:
     return RankStatus(
         **{name: counts[name] for name in _SAME},
         last_write=counts["written_at"],
         alive=_alive(counts),
+        looked_at=looked_at,
     )
 
 

@@ -8,10 +8,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rlvr.views.terminal import layout
-from rlvr.views.terminal.text import heading, joined, number, one_line, plural
+from rlvr.views.terminal.text import heading, joined, number, one_line, plural, seconds
 
 if TYPE_CHECKING:
     from rlvr.runs import RankStatus, RunStatus
+
+
+_STATES = ("running", "on another machine", "killed")
 
 
 def state_line(status: "RunStatus") -> str:
@@ -41,13 +44,13 @@ def short_state(status: "RunStatus") -> str:
 
 
 def life(status: "RunStatus") -> str:
-    """The run in a word or two; only its newest attempt counts."""
-    newest = max(rank.attempt for rank in status.ranks)
-    states = {_life(rank) for rank in status.ranks if rank.attempt == newest}
-    for state in ("running", "on another machine", "killed"):
-        if state in states:
-            return state
-    return "finished"
+    """The run in a few words; only its newest attempt counts."""
+    states = {_state(rank) for rank in status.newest}
+    found = next((state for state in _STATES if state in states), "finished")
+    dead = [number(rank.rank) for rank in status.newest if rank.dead]
+    if dead and found != "killed":
+        return f"{found} without rank {', '.join(dead)}, which is dead"
+    return found
 
 
 def status_view(status: "RunStatus") -> Group:
@@ -79,22 +82,50 @@ def _page(status: "RunStatus") -> Iterator[RenderableType]:
             number(rank.dropped),
             number(rank.failed),
             f"{datetime.fromtimestamp(rank.last_write, UTC):%m-%d %H:%M:%S}",
-            _life(rank),
+            _state(rank),
             style=layout.BAD if lost else "",
         )
     yield shown
+    yield from _absences(status)
     for rank in status.ranks:
         yield from _troubles(rank)
 
 
-def _life(rank: "RankStatus") -> str:
+def _state(rank: "RankStatus") -> str:
     if rank.closed:
         return "finished"
     return {True: "running", False: "killed", None: "on another machine"}[rank.alive]
 
 
+def _absences(status: "RunStatus") -> Iterator[Text]:
+    """Who died, who is out of sight, and who never came."""
+    for rank in status.ranks:
+        where = f"{_where(rank)} (pid {rank.pid} on {one_line(rank.host, 60)})"
+        lost = rank.not_recorded
+        cost = (
+            f"; at least {plural(lost, 'trajectory', 'trajectories')} not recorded" if lost else ""
+        )
+        if rank.dead:
+            yield layout.warning(
+                f"{where} is dead; its last sign of life is of {moment(rank.last_write)}{cost}"
+            )
+        elif rank.alive is None:
+            yield Text(
+                f"{where} can't be looked at from here; silent for {seconds(rank.silent_s)}{cost}"
+            )
+    for attempt, rank_number in status.missing:
+        yield layout.warning(
+            f"attempt {number(attempt)} was started with rank {number(rank_number)}, which never"
+            " wrote anything"
+        )
+
+
+def _where(rank: "RankStatus") -> str:
+    return f"attempt {number(rank.attempt)} rank {number(rank.rank)}"
+
+
 def _troubles(rank: "RankStatus") -> Iterator[Text]:
-    where = f"attempt {rank.attempt} rank {rank.rank}"
+    where = _where(rank)
     lost = joined(
         (
             plural(rank.outages, "outage") if rank.outages else "",
