@@ -95,7 +95,7 @@ def load_environment(
         dataset=dataset,
         eval_dataset=eval_dataset,
         system_prompt=system_prompt(style),
-        rubric=make_rubric(Grader(limit_s=scorer_limit_s)),
+        grader=Grader(limit_s=scorer_limit_s),
         max_turns=max_turns,
     )
 
@@ -113,15 +113,17 @@ class MathPythonEnvironment(vf.ToolEnv):  # type: ignore[misc]
         self,
         *,
         sandbox: Sandbox,
+        grader: Grader,
         limits: Limits,
         tool_characters: int,
         max_turns: int,
         dataset_spec: str | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(tools=[], max_turns=max_turns, **options)
+        super().__init__(tools=[], max_turns=max_turns, rubric=make_rubric(grader), **options)
         self.dataset_spec = dataset_spec
         self.sandbox = sandbox
+        self.grader = grader
         self.limits = limits
         self.tool_characters = tool_characters
         # Set by hand: the schema derived from a signature adds titles, `strict` and the like,
@@ -129,6 +131,11 @@ class MathPythonEnvironment(vf.ToolEnv):  # type: ignore[misc]
         self.tools = [self.python]
         self.tool_map = {"python": self.python}
         self.oai_tools = [json.loads(json.dumps(PYTHON))]
+
+    def close(self) -> None:
+        """Stop the processes of the sandbox and of the scorer, as the end of Python does."""
+        self.sandbox.close()
+        self.grader.close()
 
     async def python(self, code: str) -> str:
         """Run a program in the sandbox; its `Execution` as JSON."""

@@ -58,7 +58,7 @@ class Grader:
             )
         try:
             return self._ask(gold, answer)
-        except ScorerUnavailable as error:
+        except RuntimeError as error:  # the processes do not start, or were stopped
             return Grade(outcome=Outcome.ERROR, reason=str(error))
 
     def close(self) -> None:
