@@ -24,6 +24,7 @@ from rlvr.record import Annotation, MetricRow, Trajectory
 from rlvr.recorder import Recorder
 
 WINDOW = 80
+WARM_UP = 10
 BINS = 50
 SMALL = Workload(trajectories=8, tokens=400, turns=1, details=False)
 
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def long_run(steps: int) -> LongRun:
-    """Run the steps; the windows are the first and the last, without the ten first steps."""
+    """Run the steps; the windows are the first and the last, without the steps that warm up."""
     rollouts = Rollouts(SMALL)
     costs = []
     with tempfile.TemporaryDirectory() as folder:
@@ -73,14 +74,14 @@ def long_run(steps: int) -> LongRun:
             costs.append(_step(recorder, step, rollouts.at_step(step)))
         recorder.close(60)
         files = sum(1 for path in Path(folder).rglob("*") if path.is_file())
-    window = min(WINDOW, (steps - 10) // 2)
+    window = min(WINDOW, (steps - WARM_UP) // 2)
     size = max(1, steps // BINS)
     return LongRun(
         steps=steps,
         files=files,
-        early=_window(costs, 10, 10 + window),
+        early=_window(costs, WARM_UP, WARM_UP + window),
         late=_window(costs, steps - window, steps),
-        curve=tuple(_window(costs, at, at + size) for at in range(0, steps - size + 1, size)),
+        curve=tuple(_window(costs, at, at + size) for at in range(WARM_UP, steps - size + 1, size)),
     )
 
 

@@ -69,6 +69,9 @@ class Work:
     """The fixed work of a step of some `seconds`."""
 
     def __init__(self, seconds: float) -> None:
+
+        torch.set_num_threads(1)
+        self._multiply = torch.mm
         self._matrix = torch.ones(MATRIX, MATRIX) / MATRIX
         product = _best(self._product)
         count = _best(_count)
@@ -82,7 +85,7 @@ class Work:
             _count()
 
     def _product(self) -> None:
-        torch.mm(self._matrix, self._matrix)
+        self._multiply(self._matrix, self._matrix)
 
 
 def _count() -> None:
@@ -111,7 +114,6 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--step-seconds", type=float, default=2.0)
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
     workload = Workload(
         trajectories=options.trajectories,
         tokens=options.tokens,
