@@ -1,20 +1,22 @@
 """Finding the annotations of a record without reading those of all others."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from rlvr.codec import annotations_from_table, unpack
+from rlvr.codec import annotations_from_table, pack, unpack
 from rlvr.record import Annotation
 from rlvr.runs.files import Damage, RowFilter, every_column, visible
 from rlvr.store import ANNOTATIONS_FOLDER, annotations_path
 
 _Key = tuple[str, str, str, bool, int]
 _HELD_FILES = 8
+_BATCH = "batch"
 _ROW = "-[0-9]+$"
 """What follows the batch in an id."""
 
@@ -41,7 +43,7 @@ def read_annotations(
 class Notes:
     """The annotations of one kind, by the record they belong to.
 
-    A file is read when one of its records is asked for, and the last few stay in memory: processes
+    A file is read when a batch of its is asked for, and the last few stay in memory: processes
     write in the order of the batches, so that reading batch after batch reads each file about once.
     """
 
@@ -49,12 +51,18 @@ class Notes:
         self._folder = folder
         self._damage = damage
         self._kind = kind
-        self._held: OrderedDict[Path, dict[str, list[Annotation]]] = OrderedDict()
+        self._held: OrderedDict[Path, list[pa.Table]] = OrderedDict()
+        self._batch = ""
+        self._by_id: dict[str, list[Annotation]] = {}
 
     def of(self, id: str) -> list[Annotation]:
         """The newest of each source and update, in that order."""
-        paths = self._files.get(id.rpartition("-")[0], ())
-        return _newest(note for path in paths for note in self._notes(path).get(id, ()))
+        batch = id.rpartition("-")[0]
+        if batch not in self._files:
+            return []
+        if batch != self._batch:
+            self._batch, self._by_id = batch, self._of_batch(batch)
+        return _newest(self._by_id.get(id, ()))
 
     @cached_property
     def _files(self) -> dict[str, list[Path]]:
@@ -62,25 +70,35 @@ class Notes:
         files: dict[str, list[Path]] = defaultdict(list)
         for path in annotation_files(self._folder, self._kind):
             for table in self._damage.tables(path, _just_ids):
-                stems: list[Any] = (
-                    pc.replace_substring_regex(table["id"], _ROW, "").unique().to_pylist()
-                )
-                for stem in map(unpack, stems):
-                    if path not in files[stem]:
-                        files[stem].append(path)
+                batches: list[Any] = _batches(table).unique().to_pylist()
+                for batch in map(unpack, batches):
+                    if path not in files[batch]:
+                        files[batch].append(path)
         return dict(files)
 
-    def _notes(self, path: Path) -> dict[str, list[Annotation]]:
-        if path in self._held:
-            self._held.move_to_end(path)
-            return self._held[path]
+    def _of_batch(self, batch: str) -> dict[str, list[Annotation]]:
         notes: dict[str, list[Annotation]] = defaultdict(list)
-        for note in _read(path, self._damage, RowFilter()):
-            notes[note.id].append(note)
-        self._held[path] = notes
-        if len(self._held) > _HELD_FILES:
-            self._held.popitem(last=False)
+        for path in self._files[batch]:
+            for table in self._tables(path):
+                own = table.filter(pc.equal(table[_BATCH], pa.scalar(pack(batch))))
+                for note in self._damage.rows(path, own, annotations_from_table):
+                    notes[note.id].append(note)
         return notes
+
+    def _tables(self, path: Path) -> list[pa.Table]:
+        if path not in self._held:
+            self._held[path] = [
+                table.append_column(_BATCH, _batches(table))
+                for table in self._damage.tables(path, every_column)
+            ]
+            if len(self._held) > _HELD_FILES:
+                self._held.popitem(last=False)
+        self._held.move_to_end(path)
+        return self._held[path]
+
+
+def _batches(table: pa.Table) -> "pa.ChunkedArray[Any]":
+    return pc.replace_substring_regex(table["id"], _ROW, "")
 
 
 def _read(path: Path, damage: Damage, where: RowFilter) -> Iterator[Annotation]:
@@ -88,7 +106,7 @@ def _read(path: Path, damage: Damage, where: RowFilter) -> Iterator[Annotation]:
         yield from damage.rows(path, table, annotations_from_table)
 
 
-def _newest(notes: Iterator[Annotation]) -> list[Annotation]:
+def _newest(notes: Iterable[Annotation]) -> list[Annotation]:
     newest: dict[_Key, Annotation] = {}
     for note in notes:
         held = newest.get(_key(note))
