@@ -14,8 +14,9 @@ import torch
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = ROOT / "configs"
-WATCHED = Path(__file__).parent / "watched_training.py"
-UNEVEN = Path(__file__).parent / "uneven_histories.py"
+HERE = Path(__file__).parent
+WATCHED = HERE / "watched_training.py"
+UNEVEN = HERE / "uneven_histories.py"
 SCRIPT = ROOT / "scripts/train_musique.py"
 FLAGS = tuple(
     (  # noqa: SIM905
