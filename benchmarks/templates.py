@@ -1,4 +1,4 @@
-"""What real chat templates do to histories: restarts, what they cost, and that no turn loses its loss.
+"""What real chat templates do to histories: restarts, their cost, and that no turn loses its loss.
 
 For each chat template that TRL ships for Qwen2.5, Qwen3 and Llama 3 a real batch is trained on a
 tiny model with a tokenizer of that family: `EnhancedGRPOTrainer`, the embedded engine and a tool
@@ -6,7 +6,9 @@ environment, with answers that are scripted. The dialogues have several turns wi
 shape that models write: with and without text before them, two at once, malformed, oddly spaced.
 Thinking stands in every turn ("kept"), in every turn of a dialogue in which the user speaks again
 ("user speaks again"), in every turn but cut off by a server's reasoning parser ("split off"), or
-nowhere ("none").
+nowhere ("none"). Calls are read by the embedded engine, which shows them to the model again as it
+wrote them, or as vLLM's parsers read them (hermes, llama3_json): text before a call keeps its line
+break, arguments are written anew, and what does not parse stays text.
 
     python benchmarks/templates.py
     python benchmarks/templates.py --template qwen3 --thinking kept --json
@@ -15,9 +17,12 @@ nowhere ("none").
 import argparse
 import collections
 import contextlib
+import io
 import json
+import logging
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -41,7 +46,9 @@ from rlvr.demo.policy.families import (
     family_policy,
     family_tokenizer,
 )
+from rlvr.inference.dialect import CallFormat
 from rlvr.inference.spoken import SpokenEngine
+from rlvr.inference.tool_calls import parse_tool_calls
 from rlvr.record import Trajectory
 from rlvr.trainers.enhanced_grpo_trainer import EnhancedGRPOTrainer
 
@@ -67,6 +74,13 @@ class Thinking(StrEnum):
     KEPT = "kept"
     AGAIN = "user speaks again"
     SPLIT = "split off"
+
+
+class Server(StrEnum):
+    """Who reads the calls out of a model's text."""
+
+    EMBEDDED = "embedded"
+    VLLM = "vllm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +132,7 @@ def look(key: str) -> str:
 
 
 class Asking(ToolEnv):  # type: ignore[misc]  # verifiers has no types
-    """A tool environment whose user speaks again after the first answer, where that is asked for."""
+    """A tool environment; with `again` its user speaks once more after the first answer."""
 
     def __init__(self, *, again: bool, **options: Any) -> None:
         super().__init__(**options)
@@ -167,7 +181,7 @@ class Speaker:
 
     def __call__(self, prompt: str) -> str:
         """The text of the turn that the prompt asks for."""
-        acts = self.acts(int(prompt.split("Dialogue ")[1].split(":")[0]))
+        acts = self.acts(int(prompt.partition("Dialogue ")[2].partition(":")[0]))
         turn = prompt.count(self.family.answer_header) - 1
         return written(acts[min(turn, len(acts) - 1)], self.family, self.thinking, turn=turn)
 
@@ -183,34 +197,67 @@ class Speaker:
         yield from TOOL_RESULTS.values()
 
 
+@dataclass(slots=True, kw_only=True)
+class SpokenAsVllm(SpokenEngine):
+    """Says what it is told to, and reads calls as vLLM's parsers do."""
+
+    call_format: CallFormat
+
+    def message(self, text: str, *, with_tools: bool) -> dict[str, Any]:
+        """As vLLM makes it."""
+        if self.splits_thinking:
+            text = text.rpartition("</think>")[2].lstrip("\n")
+        content, calls = parse_tool_calls(text, self.call_format)
+        if not with_tools or not calls or not all(call.sound for call in calls):
+            return {"role": "assistant", "content": text}
+        functions = [
+            {
+                "name": call.name,
+                "arguments": json.dumps(json.loads(call.arguments), ensure_ascii=False),
+            }
+            for call in calls
+        ]
+        tool_calls = [
+            {"id": f"call-{number}", "type": "function", "function": function}
+            for number, function in enumerate(functions)
+        ]
+        return {"role": "assistant", "content": content, "tool_calls": tool_calls}
+
+
 def chat_template(name: str) -> str:
     """A chat template that TRL ships."""
     folder = Path(chat_template_utils.__file__).parent / "chat_templates"
     return (folder / f"{name}.jinja").read_text(encoding="utf-8")
 
 
-def environment(thinking: Thinking, dialogues: Sequence[int]) -> Asking:
+def environment(thinking: Thinking) -> Asking:
     """The environment with one question for each dialogue."""
     rows = [
         {"question": f"Dialogue {number}: what is a, b and c?", "answer": str(number)}
-        for number in dialogues
+        for number in range(len(DIALOGUES))
     ]
 
-    def length(completion: Any) -> float:
-        return float(len(completion))
+    def stated(completion: Any, answer: str) -> float:
+        return float(answer in (completion[-1]["content"] or ""))
 
     return Asking(
         again=thinking is Thinking.AGAIN,
         tools=[look],
         max_turns=MAX_TURNS,
         dataset=Dataset.from_list(rows),
-        rubric=Rubric(funcs=[length]),
+        rubric=Rubric(funcs=[stated]),
         system_prompt="You look things up.",
     )
 
 
 def trainer(
-    folder: Path, *, template: str, thinking: Thinking, repairs: str = "all", **changes: Any
+    folder: Path,
+    *,
+    template: str,
+    thinking: Thinking,
+    server: Server = Server.EMBEDDED,
+    repairs: str = "all",
+    **changes: Any,
 ) -> EnhancedGRPOTrainer:
     """A trainer of one step over all dialogues, ready to train."""
     family = FAMILIES[template]
@@ -218,13 +265,17 @@ def trainer(
     texts = [*say.texts(), chat_template(template)]
     tokenizer = family_tokenizer(family, chat_template=chat_template(template), texts=texts)
     model = family_policy(family, tokenizer, seed=0)
-    engine = SpokenEngine(
-        model,
-        tokenizer,
-        max_model_len=MAX_TOKENS,
-        say=say,
-        logprob=None,
-        splits_thinking=thinking is Thinking.SPLIT,
+    spoken: dict[str, Any] = {
+        "max_model_len": MAX_TOKENS,
+        "say": say,
+        "logprob": None,
+        "splits_thinking": thinking is Thinking.SPLIT,
+    }
+    call_format = CallFormat.LLAMA3_JSON if family is LLAMA3 else CallFormat.HERMES
+    engine = (
+        SpokenEngine(model, tokenizer, **spoken)
+        if server is Server.EMBEDDED
+        else SpokenAsVllm(model, tokenizer, call_format=call_format, **spoken)
     )
     fields: dict[str, Any] = {
         "output_dir": str(folder),
@@ -251,7 +302,7 @@ def trainer(
     torch.manual_seed(0)
     return EnhancedGRPOTrainer(
         model,
-        environment(thinking, range(len(DIALOGUES))),
+        environment(thinking),
         GRPOConfig(**(fields | changes)),
         tokenizer,
         inference=engine,
@@ -272,6 +323,7 @@ class Measured:
 
     template: str
     thinking: str
+    server: str
     dialogues: int
     turns: int
     restarts: int
@@ -306,15 +358,32 @@ def trained_once(trajectory: Trajectory) -> bool:
     )
 
 
-def measure(template: str, thinking: Thinking) -> Measured:
+def measure(template: str, thinking: Thinking, server: Server) -> Measured:
     """Train one batch, and read what was recorded of it."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(sys.stdout):
-        made = trainer(Path(folder), template=template, thinking=thinking)
-        made.train()
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        trainer(Path(folder), template=template, thinking=thinking, server=server).train()
         run = open_run(folder)
-        rollouts = list(run.trajectories(tokens=True))
-        vocabulary = run.vocabulary()
-    return measured(rollouts, vocabulary, template=template, thinking=thinking)
+        return measured(
+            list(run.trajectories(tokens=True)),
+            run.vocabulary(),
+            template=template,
+            thinking=thinking,
+            server=server,
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Say nothing of the trainings."""
+    logging.disable(logging.ERROR)
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+    logging.disable(logging.NOTSET)
 
 
 def measured(
@@ -323,6 +392,7 @@ def measured(
     *,
     template: str,
     thinking: Thinking,
+    server: Server,
 ) -> Measured:
     """The figures of recorded rollouts."""
     names = list(DIALOGUES)
@@ -354,6 +424,7 @@ def measured(
     return Measured(
         template=template,
         thinking=thinking,
+        server=server,
         dialogues=len(rollouts),
         turns=turns,
         restarts=restarts,
@@ -369,13 +440,14 @@ def measured(
 def table_of(lines: Sequence[Measured]) -> Table:
     """The measurements as a table."""
     table = Table(
-        "template", "thinking", "later turns", "restarts", "extra tokens",
+        "template", "thinking", "calls read by", "later turns", "restarts", "extra tokens",
         "restarting dialogues", "refused", "schemas", "all trained", "gap",
     )  # fmt: skip
     for line in lines:
         table.add_row(
             line.template,
             line.thinking,
+            line.server,
             str(line.turns),
             f"{line.restarts / line.turns:.0%}" if line.turns else "",
             f"{line.extra_tokens:+.0%}",
@@ -395,11 +467,18 @@ def main() -> None:
     )
     parser.add_argument("--template", choices=[*FAMILIES], help="one template; all if left out")
     parser.add_argument("--thinking", choices=[*Thinking], help="one kind; all if left out")
+    parser.add_argument("--server", choices=[*Server], help="one reader of calls; both if left out")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     templates = [arguments.template] if arguments.template else list(FAMILIES)
     kinds = [Thinking(arguments.thinking)] if arguments.thinking else list(Thinking)
-    lines = [measure(template, kind) for template in templates for kind in kinds]
+    servers = [Server(arguments.server)] if arguments.server else list(Server)
+    lines = [
+        measure(template, kind, server)
+        for template in templates
+        for kind in kinds
+        for server in servers
+    ]
     if arguments.json:
         json.dump([asdict(line) for line in lines], sys.stdout, indent=2)
         sys.stdout.write("\n")

@@ -344,8 +344,6 @@ class _RecordingGroup(_RecordingEnvironment):
 
 def _stop_reason(environment: Any, capture: RolloutCapture, state: Any) -> str:
     """Why an episode that ended without an exception ended."""
-    if capture.errors:
-        return "refused"
     if state.get("prompt_too_long"):
         return "prompt_too_long"
     last = capture.completion[-1] if capture.completion else None
