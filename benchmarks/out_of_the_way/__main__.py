@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks.out_of_the_way.case import Cost
 from benchmarks.out_of_the_way.figures import Figures, load
+from benchmarks.out_of_the_way.pictures import draw
 from benchmarks.out_of_the_way.report import pages
 from benchmarks.out_of_the_way.workload import Workload
 from benchmarks.out_of_the_way.writers import KEEP_TOKENS, WAYS
@@ -65,7 +66,7 @@ def plans(*, quick: bool) -> list[Plan]:
         )
         for workload, steps, rounds, seconds, pairs in (
             (small, 10, 3, 5.0, 6),
-            (large, 2, 3, 15.0, 3),
+            (large, 2, 2, 15.0, 3),
             (long, 2, 1, 20.0, 2),
         )
         for details in (False, True)
@@ -80,42 +81,48 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--steps", type=int, default=5_040, help="steps of the long run")
     parser.add_argument("--inspect", help="a Python that has inspect_ai and pyarrow")
     parser.add_argument("--quick", action="store_true", help="only to see that it runs")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="a line after each part, growing")
     parser.add_argument(
         "--show", nargs="+", type=Path, help="print figures of --json, put together"
     )
+    parser.add_argument("--pictures", type=Path, help="a folder to draw two pictures into")
     options = parser.parse_args(arguments)
-    figures = (
-        load([path.read_text() for path in options.show]) if options.show else measure(options)
+    figures = Figures()
+    taken = (
+        [load([path.read_text() for path in options.show])] if options.show else measure(options)
     )
+    for figures in taken:
+        if options.json:
+            print(json.dumps(asdict(figures)), flush=True)
+    if options.pictures:
+        draw(figures, options.pictures)
     if options.json:
-        print(json.dumps(asdict(figures)))
         return
     console = Console(width=None if sys.stdout.isatty() else 120)
     for page in pages(figures):
         console.print(page)
 
 
-def measure(options: argparse.Namespace) -> Figures:
-    """Every part that is asked for."""
-    chosen = [
-        plan
-        for plan in plans(quick=options.quick)
-        if not options.workloads or plan.workload.name in options.workloads
-    ]
+def measure(options: argparse.Namespace) -> Iterator[Figures]:
+    """The figures after each part that is asked for, growing."""
     figures = Figures()
-    for plan in chosen:
+    for plan in plans(quick=options.quick):
         name = plan.workload.name
+        if options.workloads and name not in options.workloads:
+            continue
         if "writing" in options.only:
             figures.costs[name] = writing(plan, options.inspect)
+            yield figures
         if "memory" in options.only:
             figures.crowded[name] = Cost(**_case("rlvr", plan.workload, 3, "--back-to-back"))
+            yield figures
         if "training" in options.only:
             figures.felt[name] = _felt(plan)
+            yield figures
     if "long" in options.only:
         steps = 60 if options.quick else options.steps
         figures.set_long(_run("long_run", "--steps", str(steps)))
-    return figures
+        yield figures
 
 
 def writing(plan: Plan, inspect: str | None) -> dict[str, Cost]:

@@ -31,10 +31,13 @@ class Figures:
 
 
 def load(texts: Iterable[str]) -> Figures:
-    """Figures of JSON texts, put together; of what stands in several the last counts."""
+    """Figures of JSON texts, put together; of what stands in several the last counts.
+
+    Of each text the last line is read: a run prints one after each part.
+    """
     figures = Figures()
     for text in texts:
-        shape = json.loads(text)
+        shape = json.loads(text.splitlines()[-1])
         for name, ways in shape["costs"].items():
             kept = figures.costs.setdefault(name, {})
             kept.update({way: Cost(**cost) for way, cost in ways.items()})

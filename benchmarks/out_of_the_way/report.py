@@ -28,7 +28,7 @@ def pages(figures: Figures) -> Iterator[RenderableType]:
     if figures.felt:
         yield _training(figures)
     if figures.long:
-        yield _drift(figures.long)
+        yield drift(figures.long)
     yield _targets(figures)
 
 
@@ -75,7 +75,7 @@ def _training(figures: Figures) -> Table:
     return page
 
 
-def _drift(long: LongRun) -> Curves:
+def drift(long: LongRun) -> Curves:
     """Median processor time along the run."""
     return Curves(
         series={
