@@ -9,6 +9,7 @@ from rlvr.cli.output import say, show_json
 from rlvr.cli.output import show as show_parts
 from rlvr.cli.place import show_place
 from rlvr.cli.selection import LINE_COLUMNS, Selection, find, siblings_of, trajectory_lines
+from rlvr.cli.tokens import show_tokens
 from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
 
@@ -48,8 +49,11 @@ def show(
             metavar="[S:]K", help="Open it at token K, from 0, of training sequence S (0)."
         ),
     ] = None,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Show every token that a trajectory was trained on.")
+    ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Show the whole of messages beyond 20,000 characters.")
+        bool, typer.Option("--full", help="Show the whole of long messages and token strips.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -63,6 +67,7 @@ def show(
       rlvr show outputs/demo --step 10 --min-reward 0.9   its trajectories
       rlvr show outputs/demo train-s000010-b000010-a00-r000-00003
       rlvr show outputs/demo train-s000010-b000010-a00-r000-00003 --turn 1 --token 117
+      rlvr show outputs/demo train-s000010-b000010-a00-r000-00003 --tokens
       rlvr show --sample repaired                         a run of ours
 
     In JSON, NaN and the infinities are strings. Exit codes: 0 shown; 1 nothing matches; 2 no such
@@ -80,12 +85,16 @@ def show(
     if record is not None:
         if selection.filters:
             raise ConfigurationError("an ID and filters exclude each other; leave one of them out.")
-        if turn is not None or token is not None:
+        if tokens and (turn is not None or token is not None):
+            raise ConfigurationError("--tokens shows all; leave --turn and --token out.")
+        if tokens:
+            show_tokens(opened, record, full=full, as_json=as_json)
+        elif turn is not None or token is not None:
             show_place(opened, record, turn=turn, token=token, full=full, as_json=as_json)
         else:
             _record(opened, record, full=full, as_json=as_json)
-    elif turn is not None or token is not None:
-        raise ConfigurationError("--turn and --token open a trajectory: name its ID too.")
+    elif turn is not None or token is not None or tokens:
+        raise ConfigurationError("--turn, --token and --tokens open a trajectory: name its ID too.")
     elif selection.filters:
         _list(opened, selection, limit=limit, as_json=as_json)
     else:

@@ -24,8 +24,8 @@ def strip_view(strip: TokenStrip) -> Group:
     return Group(*_page(strip))
 
 
-def no_details(id: str | None) -> Group:
-    """What to say where a trajectory has no token details, and how to get them."""
+def no_details(id: str | None, kept: str = "") -> Group:
+    """What to say where a trajectory has no token details, how to get them, and who has them."""
     return Group(
         heading("Tokens"),
         layout.warning(f"{id} has no token details, so no single token can be shown."),
@@ -33,6 +33,7 @@ def no_details(id: str | None) -> Group:
             "They are kept where the trainer is told so: log_token_details=True, or the flag"
             " --log-token-details of a training script (of every N steps by --token-details-every)."
         ),
+        *((Text(kept),) if kept else ()),
     )
 
 
