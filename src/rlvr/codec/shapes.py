@@ -62,16 +62,18 @@ def result_shapes(trajectory: Trajectory) -> list[dict[str, Any]]:
     A result whose text the model was shown unchanged names that message of the completion by
     `result_in` instead of repeating it: columns don't share a compression window.
     """
-    places: dict[str | None, int] = {}
+    places: dict[int, list[int]] = {}  # by length: hashing long texts would cost more
     for place, message in enumerate(trajectory.completion):
-        if message.role != "assistant":
-            places.setdefault(message.content, place)
+        if message.role != "assistant" and isinstance(message.content, str):
+            places.setdefault(len(message.content), []).append(place)
     shapes = [as_dict(result) for result in trajectory.tool_results]
     for shape in shapes:
         text = shape.get("result", "")
-        if len(text) >= _REPEATED_CHARS and text in places:
+        alike = places.get(len(text), ()) if len(text) >= _REPEATED_CHARS else ()
+        shown = next((at for at in alike if trajectory.completion[at].content == text), None)
+        if shown is not None:
             del shape["result"]
-            shape["result_in"] = places[text]
+            shape["result_in"] = shown
     return shapes
 
 
