@@ -143,7 +143,10 @@ def test_an_execution_survives_json(quick):
 
 
 def test_a_call_finds_nothing_of_the_one_before(sandbox):
-    look = "import os; print(os.listdir('.'), oct(os.stat('.').st_mode), globals().get('x'))"
+    look = (
+        "import os; print(os.listdir('.'), oct(os.stat('.').st_mode), globals().get('x'),"
+        " os.listxattr('.'), os.stat('.').st_nlink)"
+    )
     fresh = out(sandbox.run(look))
     assert fresh.startswith("[] ")
     for left in (
@@ -153,17 +156,22 @@ def test_a_call_finds_nothing_of_the_one_before(sandbox):
         "import os\nfor n in range(3000): open(f'{n}', 'w').close()",
         "open('gone', 'w').close(); import os; os.remove('gone')",
         "import os; os.setxattr('/tmp', 'user.x', b'mine')",
+        "import os; os.symlink('/', 'root'); os.link('root', 'again'); os.mkfifo('pipe')",
+        "import os; os.utime('/tmp', (1, 1))",
+        "import os\nfor _ in range(400): os.mkdir('d'); os.chdir('d')",
     ):
         sandbox.run(left)
         assert out(sandbox.run(look)) == fresh
 
 
-def test_a_call_that_wrote_nothing_leaves_the_guest_for_the_next(quick):
-    before = quick.pids
-    quick.run("open('/proc/self/status').read()")
-    assert quick.pids == before
-    quick.run("open('x', 'w').close()")
+def test_a_guest_serves_many_calls_until_one_leaves_more_than_it_clears(quick):
     quick.run("pass")
+    before = quick.pids
+    quick.run("import os; os.makedirs('a/b'); open('a/b/c', 'w').close(); os.chmod('a', 0)")
+    assert out(quick.run("import os; print(os.listdir('.'))")) == "[]\n"
+    assert quick.pids == before
+    quick.run("for n in range(200): open(f'{n}', 'w').close()")
+    assert out(quick.run("import os; print(os.listdir('.'))")) == "[]\n"
     assert quick.pids != before
 
 

@@ -3,6 +3,8 @@
 It is started as process 1 of its own process namespace, loads packages once, and then answers
 requests on its standard input. Model code runs in a child that has the limits and the filter on
 it and holds no descriptor but its own three; nothing that the child says is taken for an answer.
+
+All of it stands in one file, since this file alone is shown to the sandbox.
 """
 
 import base64
@@ -11,12 +13,14 @@ import contextlib
 import ctypes
 import gc
 import io
+import itertools
 import json
 import linecache
 import os
 import resource
 import select
 import signal
+import stat
 import struct
 import sys
 import time
@@ -30,6 +34,7 @@ _HEAD = struct.Struct(">I")
 _FILE = "<python>"
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 4, 38, 22
 _FILTER_MODE = 2
+_MOST_FILES = 100
 
 
 class Limits:
@@ -82,6 +87,64 @@ class Kept:
         del self.tail[: -self._limit]
 
 
+class Scratch:
+    """The scratch folder, as it is before any call."""
+
+    def __init__(self) -> None:
+        found = os.stat(SCRATCH)
+        self._mode, self._time_ns = found.st_mode, found.st_mtime_ns
+        self._untouched = self._look()
+
+    def restore(self) -> bool:
+        """Undo what a call did to the folder; False if that is much work, or does not succeed.
+
+        The child is dead by now and cannot have had children, so that nobody interferes.
+        """
+        if self._look() == self._untouched:
+            return True
+        try:
+            os.chmod(SCRATCH, stat.S_IMODE(self._mode))
+            empty(SCRATCH, _MOST_FILES)
+            for name in os.listxattr(SCRATCH):
+                os.removexattr(SCRATCH, name)
+            os.utime(SCRATCH, ns=(self._time_ns, self._time_ns))
+        except (OSError, RecursionError):
+            return False
+        # The time of the last change can't be set back: nothing but it may differ now.
+        mended = self._look()
+        same = mended[:-1] == self._untouched[:-1]
+        self._untouched = mended
+        return same
+
+    def _look(self) -> tuple[object, ...]:
+        """What a call can change. A change within one tick of the clock may show in no time."""
+        found = os.stat(SCRATCH)
+        with os.scandir(SCRATCH) as entries:
+            inside = next(entries, None) is not None
+        names = tuple(os.listxattr(SCRATCH))
+        return found.st_mode, found.st_mtime_ns, found.st_nlink, inside, names, found.st_ctime_ns
+
+
+def empty(folder: str, budget: int) -> int:
+    """Remove what a folder holds, `budget` entries at most; what is left of the budget.
+
+    Raises OSError where it holds more, or something can't be removed.
+    """
+    with os.scandir(folder) as entries:
+        found = list(itertools.islice(entries, budget + 1))
+    for entry in found:
+        budget -= 1
+        if budget < 0:
+            raise OSError("more files than are worth removing")
+        if entry.is_dir(follow_symlinks=False):
+            os.chmod(entry.path, 0o700)
+            budget = empty(entry.path, budget)
+            os.rmdir(entry.path)
+        else:
+            os.unlink(entry.path)
+    return budget
+
+
 def main() -> None:
     """Prepare, say so, and answer until the host is gone."""
     requests, replies = os.dup(0), os.dup(1)
@@ -97,12 +160,11 @@ def main() -> None:
     filter_.hide(True)
     gc.collect()
     gc.freeze()
-    # Any change of the scratch folder, undone or not, moves this time, which can't be set back.
-    untouched = os.stat(SCRATCH).st_ctime_ns  # noqa: PTH116
+    scratch = Scratch()
     send(replies, {"python": sys.version.split()[0]})
     while (request := receive(requests)) is not None:
         reply = run(json.loads(request)["code"], limits, filter_, requests)
-        reply["spent"] = os.stat(SCRATCH).st_ctime_ns != untouched  # noqa: PTH116
+        reply["spent"] = not scratch.restore()
         send(replies, reply)
 
 
@@ -215,7 +277,7 @@ def child(code: str, limits: Limits, filter_: Filter, out: int, err: int) -> Non
         for number, value in limits.rlimits.items():
             resource.setrlimit(number, (value, value))
         filter_.hide(False)
-        with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
+        with open("/proc/self/oom_score_adj", "w") as score:
             score.write("1000")  # where memory runs out, this process goes first
         filter_.install()
     except BaseException:  # noqa: BLE001  # without its limits and its filter nothing may run
