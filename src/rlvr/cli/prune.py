@@ -78,10 +78,11 @@ def prune(
         show_json("prune", freed_bytes=freed, dry_run=dry_run, **_values(plan))
     elif freed is not None:
         say(f"rlvr: {size_text(freed)} are free again.")
-    if plan.short_bytes:
+    short = plan.short_bytes if freed is None else plan.excess_bytes(opened.run.size_bytes)
+    if short:
         say(
-            f"rlvr: {max_size} can't be reached: {size_text(plan.short_bytes)} more are scalars and"
-            " the newest step, which always stay."
+            f"rlvr: {max_size} can't be reached: {size_text(short)} more are scalars and the newest"
+            " step, which always stay."
         )
         raise typer.Exit(1)
 

@@ -107,6 +107,10 @@ class PrunePlan:
         """About what it frees: what is asked of a file is known by its compressed size."""
         return sum(removal.bytes for removal in self.removals)
 
+    def excess_bytes(self, size: int) -> int:
+        """By how much a size is above the one that was asked for; 0 where none was."""
+        return 0 if self.limit_bytes is None else max(size - self.limit_bytes, 0)
+
     def _sizes(self, part: Part) -> list[tuple[BatchName, int]]:
         return [(size.name, size.bytes_of(part)) for size, parts in self.parts if part in parts]
 

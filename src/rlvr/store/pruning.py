@@ -48,7 +48,7 @@ class BatchSize:
     message_bytes: int
 
     def bytes_of(self, part: Part) -> int:
-        """Bytes of a part, as they are compressed in the file."""
+        """Bytes of a part, as they are compressed in the file, and its share of the footer."""
         return self.token_bytes if part is Part.TOKENS else self.message_bytes
 
 
@@ -65,7 +65,7 @@ def batch_names(folder: Path) -> list[BatchName]:
 def batch_size(folder: Path, name: BatchName) -> BatchSize | None:
     """What a file takes, by its footer; None where it is gone or can't be read."""
     path = folder / name.path
-    sizes = dict.fromkeys(Part, 0)
+    sizes, leaves = dict.fromkeys(Part, 0), dict.fromkeys(Part, 0)
     try:
         with pq.ParquetFile(path) as file:
             check_format(file.schema_arrow, str(path))
@@ -73,8 +73,12 @@ def batch_size(folder: Path, name: BatchName) -> BatchSize | None:
             for group in map(footer.row_group, range(footer.num_row_groups)):
                 for leaf in map(group.column, range(group.num_columns)):
                     column = leaf.path_in_schema.partition(".")[0]
-                    for part, columns in _COLUMNS.items():
-                        sizes[part] += leaf.total_compressed_size * (column in columns)
+                    for part in Part:
+                        sizes[part] += leaf.total_compressed_size * (column in _COLUMNS[part])
+                        leaves[part] += column in _COLUMNS[part]
+            chunks = max(footer.num_columns * footer.num_row_groups, 1)
+            for part in Part:  # in a small file the footer weighs as much as the rows
+                sizes[part] += footer.serialized_size * leaves[part] // chunks
         file_bytes = path.stat().st_size
     except _UNREADABLE:
         return None
