@@ -26,12 +26,15 @@ _FAR = "bold red underline"
 _OTHER = "bold yellow"
 _MISSING = "yellow"
 
-_COLOURS = (
+COLOURS = (
     (math.log(0.5), "green"),
     (math.log(0.1), "yellow"),
     (math.log(0.01), "dark_orange"),
     (-math.inf, "red"),
 )
+"""From which logprob of the trainer on a trained token has which colour."""
+
+COLOUR_MEANINGS = ("from 0.5", "from 0.1", "from 0.01", "less")
 
 
 class Vocabulary:
@@ -173,7 +176,7 @@ def _colour(token: StripToken) -> str:
     """How likely the trainer holds a trained token."""
     if token.trainer is None or math.isnan(token.trainer):
         return ""
-    return next(style for bound, style in _COLOURS if token.trainer >= bound)
+    return next(style for bound, style in COLOURS if token.trainer >= bound)
 
 
 def _missing(ids: Sequence[int], vocabulary: Vocabulary) -> Text:

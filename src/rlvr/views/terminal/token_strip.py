@@ -19,6 +19,8 @@ from rlvr.views.terminal import layout
 from rlvr.views.terminal.layout import command
 from rlvr.views.terminal.text import heading, inert, number, plural, share
 from rlvr.views.terminal.token_lines import (
+    COLOUR_MEANINGS,
+    COLOURS,
     PLAIN_ROOM,
     StripLine,
     Vocabulary,
@@ -46,7 +48,7 @@ def _page(
     note = f"{plural(found.tokens, 'token')}, {number(found.in_loss)} with a loss"
     yield heading(plural(len(strip.sequences), "training sequence"), note)
     yield from _verdict(strip)
-    yield _legend(vocabulary)
+    yield _Legend(vocabulary)
     for at, sequence in enumerate(strip.sequences):
         if len(strip.sequences) > 1:
             yield heading(f"Sequence {at}", plural(sum(1 for _ in sequence.tokens), "token"))
@@ -105,13 +107,25 @@ def _gap(found: Measures) -> str:
     return f"mean gap {number(found.gap, 4)} nats"
 
 
-def _legend(vocabulary: Vocabulary) -> Text:
-    shown = Text(style="dim")
-    shown.append("● trained  ✗ unseen by attention  p: e^(mean logprob) of the trained tokens\n")
-    shown.append("⟦disagree⟧  {+trained, never sampled+}  [-sampled, not trained-]  ⏎ newline")
-    if not vocabulary.known:
-        shown.append("\nthe run has no vocabulary: numbers are token ids")
-    return shown
+class _Legend:
+    """What the marks mean, and the colours where there are any."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(
+            "● trained  ✗ unseen by attention  p: e^(mean logprob) of the trained tokens\n"
+            "⟦disagree⟧  {+trained, never sampled+}  [-sampled, not trained-]  ⏎ newline",
+            style="dim",
+        )
+        if options.is_terminal:
+            shown = Text("p of each trained token: ", style="dim")
+            for (_, style), meaning in zip(COLOURS, COLOUR_MEANINGS, strict=True):
+                shown.append(f"{meaning}  ", f"not dim {style}")
+            yield shown
+        if not self._vocabulary.known:
+            yield Text("the run has no vocabulary: ‹numbers› are token ids", style="dim")
 
 
 def _section_head(section: Section) -> Text:
