@@ -33,6 +33,31 @@ def check_adapter(model: Any) -> None:
         )
 
 
+def check_tied_embeddings(model: Any) -> None:
+    """Adapters of tied embeddings never reach a sampler as they are trained.
+
+    Training adapts one end of the shared weight, the input or the output; a sampler that is given
+    the merged weight uses it for both.
+
+    Raises:
+        ConfigurationError: the policy has such an adapter.
+    """
+    if not getattr(model, "peft_config", None):
+        return
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    base = model.get_base_model()
+    ends = (base.get_input_embeddings(), base.get_output_embeddings())
+    adapted = any(isinstance(end, BaseTunerLayer | AuxiliaryTrainingWrapper) for end in ends)
+    if adapted and base.config.tie_word_embeddings:
+        raise ConfigurationError(
+            "the policy's input and output embeddings are one weight (tie_word_embeddings), so an"
+            " adapter of either can't be merged for the sampler: leave embed_tokens and lm_head out"
+            " of target_modules and modules_to_save"
+        )
+
+
 def send_adapter(trainer: Any) -> None:
     """Hand the sampler the policy's adapter. Every process calls it; the main one sends.
 

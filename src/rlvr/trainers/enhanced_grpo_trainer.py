@@ -21,7 +21,7 @@ from rlvr.errors import ConfigurationError
 from rlvr.inference.vllm_server import REQUEST_TIMEOUT_S
 from rlvr.record import Mode, RunInfo, Sink
 from rlvr.trainers import shims
-from rlvr.trainers.adapters import send_adapter
+from rlvr.trainers.adapters import check_tied_embeddings, send_adapter
 from rlvr.trainers.banner import banner
 from rlvr.trainers.batches import finish_batch
 from rlvr.trainers.checkpoints import BatchShape, check_shape, latest_checkpoint, read_checkpoint
@@ -132,6 +132,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
                 model, env, args, shims.tokenizer_of_lists(processing_class), *positional, **kwargs
             )
         check_sharding(self.accelerator)
+        check_tied_embeddings(self.model)
         self.async_generator = self._recording_generator()
         fence_wandb_callback(self)
         self.add_callback(MarkCheckpoints(self, lambda: self._record.recorder))

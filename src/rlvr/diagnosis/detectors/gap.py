@@ -54,10 +54,11 @@ _REMEDIES: Mapping[Cause, str] = {
     Cause.LAG: "generate fewer batches ahead (num_batches_ahead), use a smaller learning rate, or"
     " correct for it in the loss (importance weights by the sampler's logprobs).",
     Cause.GROWING: "look whether every trained parameter reaches the sampler after each update"
-    " (LoRA weights have to be merged, the prefix cache reset), then whether its precision is the"
-    " trainer's.",
+    " (LoRA weights have to be merged, the prefix cache reset), whether an adapter trains with"
+    " dropout (disable_dropout=True), then whether the sampler's precision is the trainer's.",
     Cause.ALWAYS: "compare, in this order, the ids that were served and trained, the checkpoint and"
-    " precision of both sides, and the temperature at which both compute logprobs.",
+    " precision of both sides, dropout in the policy (disable_dropout=True), and the temperature at"
+    " which both compute logprobs.",
     Cause.TEMPERATURE: "start vLLM with --logprobs-mode processed_logprobs, and look at the gap"
     " again; if it stays, compare the served and the trained ids, then the weights of both sides.",
 }
