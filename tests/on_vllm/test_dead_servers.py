@@ -88,7 +88,7 @@ def test_a_killed_server_ends_the_run_cleanly_and_a_new_one_continues_it(tmp_pat
     assert "This was at step 3" in said
     assert "go on from step 3 with --resume latest" in said
     died = assert_complete(tmp_path, steps_done=3)
-    assert any("it has died" in rollout.errors[0].message for rollout in died if rollout.errors)
+    assert any("it has died" in rollout.errors[0].text for rollout in died if rollout.errors)
     print(said)
 
     server.start()
