@@ -230,6 +230,21 @@ print("done", seen > 50)
     assert out(sandbox.run(walk)).splitlines() == ["done True"]
 
 
+def test_every_namespace_is_its_own(sandbox):
+    look = """
+import os
+for name in ("user", "pid", "net", "ipc", "uts", "mnt"):
+    print(name, os.readlink(f"/proc/self/ns/{name}"))
+"""
+    inside = out(sandbox.run(look)).splitlines()
+    outside = [
+        f"{name} {Path(f'/proc/self/ns/{name}').readlink()}"
+        for name in ("user", "pid", "net", "ipc", "uts", "mnt")
+    ]
+    assert len(inside) == 6
+    assert not set(inside) & set(outside)
+
+
 def test_no_privileged_program_is_in_sight(sandbox):
     find = """
 import os
@@ -279,7 +294,8 @@ def test_packages_of_the_user_are_not_there(sandbox):
     run = sandbox.run("import pytest")
     assert run.exit_status == 1
     assert "No module named 'pytest'" in run.stderr.text
-    assert out(sandbox.run("import sys; print([p for p in sys.path if 'site' in p])")) == "[]\n"
+    installed = "import glob; print(glob.glob('/python/lib*/python3*/site-packages/*'))"
+    assert out(sandbox.run(installed)) == "[]\n"
 
 
 def test_calls_from_many_threads_each_get_their_own_answer():

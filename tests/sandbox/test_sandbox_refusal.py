@@ -70,7 +70,6 @@ def test_every_attempt_succeeds_where_there_is_no_sandbox():
         "connect_to_the_network",
         "start_a_process",
         "start_a_program",
-        "make_a_namespace",
         "go_unfiltered",
     } <= found
     assert len(found) <= ATTEMPTS

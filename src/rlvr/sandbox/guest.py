@@ -32,7 +32,7 @@ SCRATCH = "/tmp"
 PACKAGES = "/packages"
 _HEAD = struct.Struct(">I")
 _FILE = "<python>"
-_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 4, 38, 22
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 38, 22
 _FILTER_MODE = 2
 _MOST_FILES = 100
 
@@ -60,10 +60,6 @@ class Filter:
         """Put the filter on this process, for good."""
         self._control(_PR_SET_NO_NEW_PRIVS, 1, 0)
         self._control(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.addressof(self._shape))
-
-    def hide(self, hidden: bool) -> None:
-        """Keep other processes of this user out of this one's memory and descriptors, or not."""
-        self._control(_PR_SET_DUMPABLE, int(not hidden), 0)
 
     def _control(self, option: int, first: int, second: int) -> None:
         long = ctypes.c_ulong
@@ -157,7 +153,6 @@ def main() -> None:
     sys.path.append(PACKAGES)
     for name in settings["preload"]:
         __import__(name)
-    filter_.hide(True)
     gc.collect()
     gc.freeze()
     scratch = Scratch()
@@ -276,7 +271,6 @@ def child(code: str, limits: Limits, filter_: Filter, out: int, err: int) -> Non
             sys.modules["numpy"].random.seed()
         for number, value in limits.rlimits.items():
             resource.setrlimit(number, (value, value))
-        filter_.hide(False)
         with open("/proc/self/oom_score_adj", "w") as score:
             score.write("1000")  # where memory runs out, this process goes first
         filter_.install()
