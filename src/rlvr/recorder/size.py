@@ -12,19 +12,21 @@ _MAX_DEPTH = 6
 
 def trajectory_bytes(trajectory: Trajectory) -> int:
     """Bytes that the trajectory holds, within a factor of about two; text is counted exactly."""
-    return (
-        10 * _OBJECT_BYTES
-        + sum(map(_message_bytes, trajectory.messages))
-        + sum(
-            _OBJECT_BYTES + getsizeof(result.result) + getsizeof(result.traceback)
-            for result in trajectory.tool_results
-        )
-        + _OBJECT_BYTES * (len(trajectory.turns) + len(trajectory.components))
-        + sum(_OBJECT_BYTES + getsizeof(error.traceback) for error in trajectory.errors)
-        + sum(len(blob.data) for blob in trajectory.blobs)
-        + value_bytes(trajectory.info)
-        + _token_bytes(trajectory.tokens)
-    )
+    parts = len(trajectory.turns) + len(trajectory.components) + len(trajectory.tool_results)
+    size = _OBJECT_BYTES * (10 + parts) + _token_bytes(trajectory.tokens)
+    for message in trajectory.prompt:
+        size += _message_bytes(message)
+    for message in trajectory.completion:
+        size += _message_bytes(message)
+    for result in trajectory.tool_results:
+        size += getsizeof(result.result)
+        if result.traceback is not None:
+            size += getsizeof(result.traceback)
+    for error in trajectory.errors:
+        size += _OBJECT_BYTES + getsizeof(error.traceback)
+    for blob in trajectory.blobs:
+        size += len(blob.data)
+    return size + (value_bytes(trajectory.info) if trajectory.info else 0)
 
 
 def value_bytes(value: object, depth: int = _MAX_DEPTH) -> int:
@@ -41,14 +43,16 @@ def _sum(values: Iterable[object], depth: int) -> int:
 
 
 def _message_bytes(message: Message) -> int:
-    return (
-        _OBJECT_BYTES
-        + getsizeof(message.content)
-        + getsizeof(message.reasoning)
-        + getsizeof(message.rest)
-        + sum(_OBJECT_BYTES + getsizeof(call.arguments) for call in message.tool_calls)
-        + sum(_OBJECT_BYTES + getsizeof(part.text) for part in message.parts)
-    )
+    size = _OBJECT_BYTES + getsizeof(message.content)
+    if message.reasoning is not None:
+        size += getsizeof(message.reasoning)
+    if message.rest is not None:
+        size += getsizeof(message.rest)
+    for call in message.tool_calls:
+        size += _OBJECT_BYTES + getsizeof(call.arguments)
+    for part in message.parts:
+        size += _OBJECT_BYTES + getsizeof(part.text)
+    return size
 
 
 def _token_bytes(tokens: TokenDetails | None) -> int:
