@@ -1,6 +1,6 @@
 """What recording costs, beside other ways to write the same rollouts, and whether that is little.
 
-    make bench                                            # everything, some 20 minutes
+    make bench                                            # everything, some 25 minutes
     python -m benchmarks.out_of_the_way --quick           # every column in miniature, no figures
     python -m benchmarks.out_of_the_way --only writing --workloads "64 x 3k"
     python -m benchmarks.out_of_the_way --json > cost.json
@@ -65,9 +65,9 @@ def plans(*, quick: bool) -> list[Plan]:
             pairs=pairs,
         )
         for workload, steps, rounds, seconds, pairs in (
-            (small, 10, 3, 5.0, 6),
-            (large, 2, 2, 15.0, 3),
-            (long, 2, 1, 20.0, 2),
+            (small, 10, 2, 4.0, 5),
+            (large, 2, 1, 10.0, 2),
+            (long, 1, 1, 15.0, 2),
         )
         for details in (False, True)
     ]

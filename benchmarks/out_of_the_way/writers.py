@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,7 +38,8 @@ class Rlvr:
         self.recorder.record_batch(rows)
 
     def finish(self) -> None:
-        self.recorder.flush(600)
+        while self.recorder.report().queue_bytes:
+            time.sleep(0.002)
 
     def close(self) -> None:
         report = self.recorder.close(600)
