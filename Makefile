@@ -13,12 +13,12 @@ EXTRAS_train := train,wandb
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-vllm check bench sample clean
+.PHONY: demo test test-vllm check bench sample sandbox clean
 
 demo: $(VENV)/train.installed
 	$(BIN)/rlvr demo $(DEMO)
 
-test: $(VENV)/dev.installed
+test: sandbox $(VENV)/dev.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 test-vllm: $(VENV)/dev.installed $(VENV_VLLM)/vllm.installed
@@ -56,6 +56,11 @@ $(VENV_VLLM)/vllm.installed: lock-vllm.txt tests/on_vllm/name_distribution.py
 	$(VENV_VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-index \
 		"$$($(PYTHON) tests/on_vllm/name_distribution.py $(VENV_VLLM)/wheels)"
 	@touch $@
+
+# The python tool runs what a model wrote in bubblewrap, and so do its tests.
+sandbox:
+	@command -v bwrap >/dev/null || (apt-get update -qq && apt-get install -y -qq bubblewrap) \
+		|| (echo "bubblewrap is missing: install your system's package of that name"; exit 1)
 
 # Inspect's log writer is only measured. Its requirements are not ours.
 $(VENV_INSPECT)/inspect.installed:
