@@ -1,6 +1,8 @@
 """A LoRA adapter as it stands in a trainer: its tensors whole, and its configuration."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -58,6 +60,28 @@ def check_tied_embeddings(model: Any) -> None:
         )
 
 
+@contextlib.contextmanager
+def frozen_weights_restored(model: Any, kept: dict[str, torch.Tensor]) -> Iterator[None]:
+    """Give the frozen weights below an adapter their bits back after it was merged and taken out.
+
+    In 16 bits a sum minus what was added is not what it was. `kept` holds copies on the host, which
+    are made when first needed: frozen weights never change. Weights in float32 lose less than 1e-5
+    in a thousand syncs, and are left alone.
+    """
+    halves = {
+        name: weight
+        for name, weight in model.named_parameters()
+        if ".base_layer." in name and not weight.requires_grad and weight.element_size() == 2
+    }
+    for name, weight in halves.items():
+        if name not in kept:
+            kept[name] = weight.detach().to("cpu", copy=True)
+    yield
+    with torch.no_grad():
+        for name, weight in halves.items():
+            weight.copy_(kept[name])
+
+
 def send_adapter(trainer: Any) -> None:
     """Hand the sampler the policy's adapter. Every process calls it; the main one sends.
 
@@ -90,8 +114,6 @@ def adapter_of(trainer: Any) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def _gathered(trainer: Any) -> Any:
-    import contextlib
-
     plugin = trainer.accelerator.state.deepspeed_plugin
     if plugin is None or plugin.zero_stage != 3:
         return contextlib.nullcontext()

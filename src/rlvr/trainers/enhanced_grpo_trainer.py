@@ -21,7 +21,7 @@ from rlvr.errors import ConfigurationError
 from rlvr.inference.vllm_server import REQUEST_TIMEOUT_S
 from rlvr.record import Mode, RunInfo, Sink
 from rlvr.trainers import shims
-from rlvr.trainers.adapters import check_tied_embeddings, send_adapter
+from rlvr.trainers.adapters import check_tied_embeddings, frozen_weights_restored, send_adapter
 from rlvr.trainers.banner import banner
 from rlvr.trainers.batches import finish_batch
 from rlvr.trainers.checkpoints import BatchShape, check_shape, latest_checkpoint, read_checkpoint
@@ -121,6 +121,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             max_gb=record_max_gb,
         )
         self._pending: PendingBatch | None = None
+        self._frozen_weights: dict[str, torch.Tensor] = {}
         self._computed: list[torch.Tensor] | None = None
         self._loop_begins = True
         self._buffered_inputs: Any = None
@@ -330,7 +331,12 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             if self._sync.sends_adapter(self._inference):
                 send_adapter(self)
                 return
-            with whole_weights(self.model) if sharded else contextlib.nullcontext():
+            prepared: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+            if sharded:
+                prepared = whole_weights(self.model)
+            elif Repair.FROZEN_WEIGHTS in self._repairs:
+                prepared = frozen_weights_restored(self.model, self._frozen_weights)
+            with prepared:
                 super()._move_model_to_vllm()
 
     def compute_loss(

@@ -20,6 +20,7 @@ class Repair(StrEnum):
     RESUME = "resume"
     ROW_TRUNCATION = "row_truncation"
     EVALUATION = "evaluation"
+    FROZEN_WEIGHTS = "frozen_weights"
 
     @property
     def defect(self) -> str:
@@ -42,6 +43,8 @@ _DEFECTS = {
     Repair.ROW_TRUNCATION: "overlong batches lose their first tokens instead of their last",
     Repair.EVALUATION: "evaluate() needs a server of its own and running training, uses weights"
     " of an earlier step, and logs as training",
+    Repair.FROZEN_WEIGHTS: "a LoRA adapter that is merged for each sync and taken out again wears"
+    " the frozen bfloat16 weights down",
 }
 
 
