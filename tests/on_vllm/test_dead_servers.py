@@ -89,14 +89,13 @@ def test_a_killed_server_ends_the_run_cleanly_and_a_new_one_continues_it(tmp_pat
     assert "go on from step 3 with --resume latest" in said
     died = assert_complete(tmp_path, steps_done=3)
     assert any("it has died" in rollout.errors[0].text for rollout in died if rollout.errors)
-    print(said)
 
     server.start()
     subject = trainer(tmp_path, server, policy, **options)
     subject.train(resume_from_checkpoint=True)
     rollouts = trainings.record_of(tmp_path)
     assert list(steps(rollouts)) == list(range(6))
-    assert [r.attempt for r in rollouts] == [1 + (r.step >= 3) for r in rollouts]
+    assert [r.attempt for r in rollouts] == [int(r.step >= 3) for r in rollouts]
     assert max(gaps(rollouts)) < 1e-3
 
 

@@ -158,7 +158,7 @@ def _judged(new: Sampled, by_new: torch.Tensor, by_old: torch.Tensor, *, left: f
     if to_old < to_new / 2:
         return _failed(f"{said}: it still samples from the old weights.")
     if to_new > to_old / 2:
-        return _unknown(f"{said}: they are neither's")
+        return _unknown(f"{said}: they are neither's, as where a prefix cache is not emptied")
     if left > to_old / 2:
         return _failed(
             f"{said}, but after a second sync it is {left:.2g} nats from the trainer: it was not"
