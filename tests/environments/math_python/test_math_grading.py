@@ -24,7 +24,7 @@ NESTED = r"\frac{1}{" * 300 + "2" + "}" * 300
 
 @pytest.fixture(scope="module")
 def grader():
-    opened = Grader(limit_s=1.5, workers=1)
+    opened = Grader(limit_s=3.0, workers=1)
     yield opened
     opened.close()
 

@@ -15,6 +15,9 @@ _START_S = 120.0
 _TASKS_PER_PROCESS = 500  # sympy's caches grow
 _MEMORY_BYTES = 2 << 30
 
+_WARM_UP = ((r"\frac{1}{2}", "0.5"), (r"-2 \le x < 3", "[-2, 3)"), ("x^2 - 1", "(x-1)(x+1)"))
+"""What takes much longer the first time, when parts of sympy are loaded."""
+
 
 class Grader:
     """Compares answers by math-verify, in `workers` processes.
@@ -114,9 +117,10 @@ class Grader:
             [sys.executable, "-m", f"{__package__}.grading_worker", str(_MEMORY_BYTES)],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        warm = json.dumps({"gold": r"\frac{1}{2}", "answer": "0.5"}).encode()
         try:
-            worker.ask(warm, timeout_s=_START_S)
+            for gold, answer in _WARM_UP:
+                asked = json.dumps({"gold": gold, "answer": answer}).encode()
+                worker.ask(asked, timeout_s=_START_S)
         except (WorkerTimeout, WorkerEnded) as error:
             worker.stop()
             raise ScorerUnavailable(f"the scoring process does not start: {error}") from error
