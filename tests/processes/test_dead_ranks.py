@@ -12,7 +12,7 @@ from launching import HERE, end, free_port, start
 
 import rlvr
 
-pytestmark = [pytest.mark.train, pytest.mark.slow]
+pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(600)]
 
 WITHIN_S = 120
 

@@ -6,7 +6,7 @@ from launching import FLAGS, SCRIPT, WATCHED, accelerate, launch, torchrun, watc
 
 import rlvr
 
-pytestmark = [pytest.mark.train, pytest.mark.slow]
+pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_torchrun_trains_one_policy_in_two_processes(tmp_path):

@@ -12,7 +12,7 @@ from stopped_training import stopped_trainer
 import rlvr
 from rlvr.errors import ConfigurationError
 
-pytestmark = [pytest.mark.train, pytest.mark.slow]
+pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(600)]
 
 STOPPED = HERE / "stopped_training.py"
 
