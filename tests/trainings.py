@@ -136,6 +136,7 @@ _OWN = (
     "repairs",
     "log_token_details",
     "token_details_every",
+    "record_max_gb",
     "log_full_trajectories",
     "peft_config",
     "callbacks",

@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 
 from builders import batches, run_info, token_details
-from rlvr.diagnosis import diagnose_run
+from rlvr.diagnosis import diagnose_run, load_evidence
 from rlvr.record import Part
 from rlvr.recorder import Recorder
 from rlvr.runs import open_run
+from rlvr.store import LocalStore
+from rlvr.store.pruning import batch_names, batch_size, prune_batch
 
 STEPS = 6
 FIRST = "train-s000000-b000000-a00-r000-00000"
@@ -172,6 +174,19 @@ def test_a_pruned_run_still_lists_shows_and_diagnoses_and_says_that_it_was_prune
     after = diagnose_run(run)
     assert {f.code for f in after.findings} <= {f.code for f in before.findings}
     assert {h.code for h in after.healthy} <= {h.code for h in before.healthy}
+
+
+def test_a_diagnosis_looks_at_what_is_still_there(rlvr, run):
+    rlvr("prune", "demo", "--keep-tokens-every", "4", "--yes")
+    for step in (1, 3, 4):
+        size = batch_size(run.path, batch_names(run.path)[step])
+        prune_batch(LocalStore(run.path), size, {Part.MESSAGES})
+    evidence = load_evidence(run)
+    assert sorted({row.step for row in evidence.contents}) == [0, 2, 5]
+    assert sorted({row.step for row in evidence.details}) == [0, 4]
+    assert all(row.completion for row in evidence.contents)
+    assert len(evidence.rollouts) == len(list(run.trajectories()))
+    assert evidence.remarks == run.pruning().sentences
 
 
 def test_places_in_what_was_pruned_say_why_there_is_nothing_to_show(rlvr, run):
