@@ -35,7 +35,8 @@ def parquet_of_parts(
     # Not a buffer of Python's: every write to one would ask for the GIL.
     buffer = pa.BufferOutputStream()
     with _writer(buffer, first.schema) as writer:
-        writer.add_key_value_metadata(first.schema.metadata or {})
+        notes = first.schema.metadata or {}
+        writer.add_key_value_metadata({k.decode(): note.decode() for k, note in notes.items()})
         for group in _row_groups(first, rows, group_bytes):
             writer.write_table(group, row_group_size=rows)
         del first
