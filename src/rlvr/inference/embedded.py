@@ -31,6 +31,7 @@ class EmbeddedEngine:
     max_model_len: longest prompt plus completion, in tokens. max_batch: rows of one generate call.
     tool_parser: how the model writes tool calls, as vLLM names it (`CallFormat`); None to take the
     format in which the chat template writes them.
+    device: where to sample; the model's if None, which is the host while FSDP has not sharded it.
 
     A turn ends at the tokenizer's eos_token and at those of the model's generation_config, as with
     vLLM.
@@ -44,6 +45,7 @@ class EmbeddedEngine:
     max_model_len: int
     max_batch: int = 64
     tool_parser: str | None = None
+    device: Any = None
     _replica: Any = None
     _dialect: Dialect = field(init=False)
     _call_format: CallFormat | None = field(init=False)
@@ -58,7 +60,8 @@ class EmbeddedEngine:
         base = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
         with torch.random.fork_rng():  # building the replica must not move the run's seed
             replica = type(base)(copy.deepcopy(base.config))
-        self._replica = replica.to(device=self.model.device, dtype=self.model.dtype).eval()
+        device = self.device or self.model.device
+        self._replica = replica.to(device=device, dtype=self.model.dtype).eval()
         self._replica.requires_grad_(requires_grad=False)
         self._parameters = dict(self._replica.named_parameters())
         if self.tokenizer.eos_token_id is None:

@@ -125,7 +125,10 @@ def _embedded(trainer: Any, env: Any) -> Any:
     from rlvr.inference.embedded import EmbeddedEngine
 
     engine = EmbeddedEngine(
-        trainer.model, trainer.processing_class, max_model_len=trainer.max_seq_len
+        trainer.model,
+        trainer.processing_class,
+        max_model_len=trainer.max_seq_len,
+        device=trainer.accelerator.device,
     )
     if env.oai_tools:
         engine.check_tools()
