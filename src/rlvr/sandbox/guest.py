@@ -263,8 +263,8 @@ def child(code: str, limits: Limits, filter_: Filter, out: int, err: int) -> Non
         sys.stdout = open_stream(1, buffering=-1)
         sys.stderr = open_stream(2, buffering=1)
         os.chdir(SCRATCH)
-        if "numpy" in sys.modules:
-            sys.modules["numpy"].random.seed()
+        if "numpy.random" in sys.modules:  # numpy loads it when it is first used
+            sys.modules["numpy.random"].seed()
         for number, value in limits.rlimits.items():
             resource.setrlimit(number, (value, value))
         with open("/proc/self/oom_score_adj", "w") as score:
