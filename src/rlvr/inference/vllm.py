@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VllmAdapter", "VllmFiles", "VllmSampler"]
 
-_CACHE_S = 30.0  # how long requests that are under way may hold on to the prefix cache
+CACHE_TIMEOUT_S = 30.0
 _RETRY_S = 0.2
 
 
@@ -57,6 +57,7 @@ class VllmFiles:
     expected: names of the parameters that make a complete set. checkpoint: names in the checkpoint
     that the server was started from. Either is None where it is not known. tied: names that are
     another name for a parameter, as "lm_head.weight" is for that of tied embeddings.
+    cache_timeout_s: how long requests that are under way may hold on to the prefix cache.
     """
 
     sampler: VllmSampler
@@ -64,6 +65,7 @@ class VllmFiles:
     expected: frozenset[str] | None = None
     checkpoint: frozenset[str] | None = None
     tied: Mapping[str, str] = field(default_factory=dict)
+    cache_timeout_s: float = CACHE_TIMEOUT_S
     _sent_too: dict[str, list[str]] = field(default_factory=dict)
     _weights: WeightFolder | None = None
 
@@ -138,7 +140,7 @@ class VllmFiles:
 
     def forget(self) -> None:
         """Have the server forget what it computed with other weights."""
-        empty_prefix_cache(self.sampler.server)
+        empty_prefix_cache(self.sampler.server, timeout_s=self.cache_timeout_s)
 
     def _folder_of_weights(self) -> WeightFolder:
         if self._weights is None:
@@ -218,13 +220,13 @@ class VllmAdapter:
         self._weights.forget_older()
 
 
-def empty_prefix_cache(server: VllmServer) -> None:
+def empty_prefix_cache(server: VllmServer, *, timeout_s: float = CACHE_TIMEOUT_S) -> None:
     """Have the server forget what it computed, once no request holds on to it.
 
     Raises:
         InferenceError: the server does not answer, or requests go on for too long.
     """
-    deadline = time.monotonic() + _CACHE_S
+    deadline = time.monotonic() + timeout_s
     while True:
         answer = server.post("/reset_prefix_cache")
         # Older versions answer with nothing.
@@ -233,7 +235,7 @@ def empty_prefix_cache(server: VllmServer) -> None:
         if time.monotonic() > deadline:
             raise InferenceError(
                 f"the vLLM server at {server.url} can't empty its prefix cache, since it has been"
-                f" answering requests for {_CACHE_S:g} s: it would go on from the old weights. Let"
+                f" answering requests for {timeout_s:g} s: it would go on from the old weights. Let"
                 " nothing else use the server"
             )
         time.sleep(_RETRY_S)
