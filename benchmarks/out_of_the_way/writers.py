@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,8 +37,7 @@ class Rlvr:
         self.recorder.record_batch(rows)
 
     def finish(self) -> None:
-        while self.recorder.report().queue_bytes:
-            time.sleep(0.002)
+        self.recorder.flush(600)
 
     def close(self) -> None:
         report = self.recorder.close(600)
