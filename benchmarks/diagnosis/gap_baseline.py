@@ -5,14 +5,18 @@ same weights and text their logprobs differ by rounding only. Both are run here,
 precisions that trainings use, with the demo's policy and with random Qwen3 models of several depths
 and widths. The output of these is sharpened until their entropy is that of a trained policy, which
 magnifies their rounding more than training would. With "lag" the sampler's weights are one update
-older: each differs by a learning rate of 1e-6, as an early step of Adam leaves it.
+older: each differs by a learning rate of 1e-6, as an early step of Adam leaves it. "autocast" is a
+trainer that keeps float32 weights and computes in bfloat16, as mixed precision does.
 
     python benchmarks/diagnosis/gap_baseline.py
     python benchmarks/diagnosis/gap_baseline.py --rollouts 32 --json
+    python benchmarks/diagnosis/gap_baseline.py --tokens 512 2048 --rollouts 2 --layers 12
+    python benchmarks/diagnosis/gap_baseline.py --temperatures 0.7 1 1.3 --layers 12
 """
 
 import argparse
 import copy
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,16 +32,28 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from rlvr.demo.policy import load_policy
 
 PROMPT_TOKENS = 48
-SAMPLED_TOKENS = 48
 ENTROPY = 0.7
 LEARNING_RATE = 1e-6
 VOCABULARY = 2_048
 SHAPES = ((4, 128), (12, 128), (28, 128), (12, 384))  # layers, width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """Precisions of the weights on both sides."""
+
+    sampler: torch.dtype
+    trainer: torch.dtype
+    lag: bool = False
+    autocast: bool = False
+
+
 CASES = (
-    (torch.float32, torch.float32, False),
-    (torch.float32, torch.float32, True),
-    (torch.bfloat16, torch.bfloat16, False),
-    (torch.bfloat16, torch.float32, False),
+    Case(sampler=torch.float32, trainer=torch.float32),
+    Case(sampler=torch.float32, trainer=torch.float32, lag=True),
+    Case(sampler=torch.bfloat16, trainer=torch.bfloat16),
+    Case(sampler=torch.bfloat16, trainer=torch.float32, autocast=True),
+    Case(sampler=torch.bfloat16, trainer=torch.float32),
 )
 
 
@@ -50,6 +66,8 @@ class Baseline:
     sampler: str
     trainer: str
     lag: bool
+    tokens: int
+    temperature: float
     entropy: float
     mean: float
     p99: float
@@ -57,11 +75,13 @@ class Baseline:
     rollout_max: float
 
 
-def models() -> Iterator[tuple[str, Any]]:
+def models(layers_wanted: Sequence[int]) -> Iterator[tuple[str, Any]]:
     """The demo's policy, and random Qwen3 models of some sizes, in float32."""
     policy, _ = load_policy()
     yield "demo policy", policy.eval()
     for layers, width in SHAPES:
+        if layers not in layers_wanted:
+            continue
         config = AutoConfig.for_model(
             "qwen3",
             vocab_size=VOCABULARY,
@@ -97,12 +117,14 @@ def entropy_of(logits: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def sample(model: Any, prompts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Sampled ids and their logprobs (rollouts, SAMPLED_TOKENS), and the mean entropy."""
+def sample(
+    model: Any, prompts: torch.Tensor, *, tokens: int, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Sampled ids and their logprobs (rollouts, tokens), and the mean entropy."""
     past, ids, chosen, logprobs, entropies = None, prompts, [], [], []
-    for _ in range(SAMPLED_TOKENS):
+    for _ in range(tokens):
         output = model(ids, past_key_values=past, use_cache=True)
-        past, logits = output.past_key_values, output.logits[:, -1].float()
+        past, logits = output.past_key_values, output.logits[:, -1].float() / temperature
         ids = torch.multinomial(torch.softmax(logits, dim=-1), 1)
         chosen.append(ids)
         logprobs.append(torch.log_softmax(logits, dim=-1).gather(1, ids))
@@ -111,10 +133,19 @@ def sample(model: Any, prompts: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
 
 
 @torch.no_grad()
-def score(model: Any, prompts: torch.Tensor, sampled: torch.Tensor) -> torch.Tensor:
+def score(
+    model: Any,
+    prompts: torch.Tensor,
+    sampled: torch.Tensor,
+    *,
+    temperature: float,
+    autocast: bool,
+) -> torch.Tensor:
     """Logprobs of the sampled ids by one forward over each whole sequence."""
-    logits = model(torch.cat([prompts, sampled], 1)).logits[:, PROMPT_TOKENS - 1 : -1].float()
-    return torch.log_softmax(logits, dim=-1).gather(2, sampled[..., None])[..., 0]
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        logits = model(torch.cat([prompts, sampled], 1)).logits[:, PROMPT_TOKENS - 1 : -1]
+    scores = torch.log_softmax(logits.float() / temperature, dim=-1)
+    return scores.gather(2, sampled[..., None])[..., 0]
 
 
 @torch.no_grad()
@@ -126,32 +157,69 @@ def one_update_older(model: Any) -> Any:
     return older
 
 
-def measure(rollouts: int) -> Iterator[Baseline]:
+def measure(
+    rollouts: int,
+    *,
+    tokens: Sequence[int],
+    temperatures: Sequence[float],
+    layers: Sequence[int],
+) -> Iterator[Baseline]:
     """Every model in every case."""
-    for name, model in models():
-        prompts = torch.randint(model.config.vocab_size, (rollouts, PROMPT_TOKENS))
-        for sampler_type, trainer_type, lag in CASES:
-            behind = one_update_older(model) if lag else copy.deepcopy(model)
-            sampled, theirs, entropy = sample(behind.to(sampler_type), prompts)
-            ours = score(copy.deepcopy(model).to(trainer_type), prompts, sampled)
-            gap = (ours - theirs).abs().numpy()
-            yield Baseline(
-                model=name,
-                sampler=str(sampler_type).removeprefix("torch."),
-                trainer=str(trainer_type).removeprefix("torch."),
-                lag=lag,
-                entropy=entropy,
-                mean=float(gap.mean()),
-                p99=float(np.quantile(gap, 0.99)),
-                beyond_1nat=float((gap > 1).mean()),
-                rollout_max=float(gap.mean(1).max()),
-            )
+    for name, model in models(layers):
+        limit = model.config.max_position_embeddings - PROMPT_TOKENS
+        for length, temperature in itertools.product(tokens, temperatures):
+            prompts = torch.randint(model.config.vocab_size, (rollouts, PROMPT_TOKENS))
+            for case in CASES:
+                yield baseline(
+                    name,
+                    model,
+                    case,
+                    prompts,
+                    tokens=min(length, limit),
+                    temperature=temperature,
+                )
+
+
+def baseline(
+    name: str, model: Any, case: Case, prompts: torch.Tensor, *, tokens: int, temperature: float
+) -> Baseline:
+    """One model in one case."""
+    behind = one_update_older(model) if case.lag else copy.deepcopy(model)
+    sampled, theirs, entropy = sample(
+        behind.to(case.sampler), prompts, tokens=tokens, temperature=temperature
+    )
+    trainer = copy.deepcopy(model).to(case.trainer)
+    ours = score(trainer, prompts, sampled, temperature=temperature, autocast=case.autocast)
+    gap = (ours - theirs).abs().numpy()
+    return Baseline(
+        model=name,
+        sampler=str(case.sampler).removeprefix("torch."),
+        trainer="autocast" if case.autocast else str(case.trainer).removeprefix("torch."),
+        lag=case.lag,
+        tokens=tokens,
+        temperature=temperature,
+        entropy=entropy,
+        mean=float(gap.mean()),
+        p99=float(np.quantile(gap, 0.99)),
+        beyond_1nat=float((gap > 1).mean()),
+        rollout_max=float(gap.mean(1).max()),
+    )
 
 
 def table_of(baselines: Sequence[Baseline]) -> Table:
     """The measurements as a table."""
     table = Table(
-        "model", "sampler", "trainer", "lag", "entropy", "mean", "p99", "> 1 nat", "worst"
+        "model",
+        "sampler",
+        "trainer",
+        "lag",
+        "tokens",
+        "at",
+        "entropy",
+        "mean",
+        "p99",
+        "> 1 nat",
+        "worst",
     )
     for line in baselines:
         table.add_row(
@@ -159,6 +227,8 @@ def table_of(baselines: Sequence[Baseline]) -> Table:
             line.sampler,
             line.trainer,
             "1 update" if line.lag else "",
+            str(line.tokens),
+            f"{line.temperature:g}",
             f"{line.entropy:.2f}",
             f"{line.mean:.2g}",
             f"{line.p99:.2g}",
@@ -174,16 +244,32 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rollouts", type=int, default=8, help="sequences of each measurement")
+    parser.add_argument("--tokens", type=int, nargs="+", default=[48], help="sampled tokens")
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0])
+    parser.add_argument(
+        "--layers",
+        type=int,
+        nargs="+",
+        default=[layers for layers, _ in SHAPES],
+        help="depths of the random models",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
-    baselines = list(measure(arguments.rollouts))
+    baselines = list(
+        measure(
+            arguments.rollouts,
+            tokens=arguments.tokens,
+            temperatures=arguments.temperatures,
+            layers=arguments.layers,
+        )
+    )
     if arguments.json:
         json.dump([asdict(line) for line in baselines], sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        Console(width=100).print(table_of(baselines))
+        Console(width=120).print(table_of(baselines))
 
 
 if __name__ == "__main__":
