@@ -57,7 +57,7 @@ def _measure(
             runs = list(pool.map(sandbox.run, [code] * calls))
         elapsed_s, busy_s = time.perf_counter() - started, _processor_s(sandbox) - busy_s
         assert all(run.failure is None and not run.timed_out for run in runs)
-        seconds = sorted(run.duration_s for run in runs)
+        seconds = sorted(run.duration_s or 0.0 for run in runs)
         each_s = (statistics.median(seconds), seconds[-1 - calls // 100], busy_s / calls)
         times = " ".join(f"{1000 * value:7.1f} ms" for value in each_s)
         print(f"{name:20} {label:18} {60 * calls / elapsed_s:10.0f} {times}")

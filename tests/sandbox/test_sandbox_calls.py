@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def test_bytes_that_are_no_text_are_replaced_and_counted(either):
 
 def test_an_execution_survives_json(quick):
     run = quick.run("print('\\x00 \\ud800 é')")
-    assert Execution.from_json(run.to_json()) == run
+    assert Execution.from_json(run.to_json()) == replace(run, duration_s=None)
 
 
 def test_a_call_finds_nothing_of_the_one_before(sandbox):

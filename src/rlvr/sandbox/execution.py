@@ -84,7 +84,7 @@ class Execution:
     signal: str | None = None
     timed_out: bool = False
     memory_exceeded: bool = False
-    duration_s: float
+    duration_s: float | None = None
     failure: str | None = None
 
     @property
@@ -98,8 +98,10 @@ class Execution:
         return self.stdout.truncated or self.stderr.truncated
 
     def to_json(self) -> str:
-        """Everything, as JSON text."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """Everything but the time, as JSON text: so that equal outcomes are equal texts."""
+        fields = asdict(self)
+        del fields["duration_s"]
+        return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Execution":

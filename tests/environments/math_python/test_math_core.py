@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -23,7 +24,14 @@ from rlvr.environments.math_python.core.rewards import (
     read_outline,
     total,
 )
-from rlvr.environments.math_python.core.tool import NOTHING, clipped, read_call, shown_result
+from rlvr.environments.math_python.core.tool import (
+    NOTHING,
+    clipped,
+    read_call,
+    read_result,
+    recorded_result,
+    shown_result,
+)
 from rlvr.errors import ConfigurationError
 from rlvr.sandbox import Execution, Limits, Output
 from rlvr.sandbox.scripted import printed
@@ -261,6 +269,33 @@ FAILED = Output(text="Traceback\nZeroDivisionError: division by zero\n")
 )
 def test_the_model_sees_what_happened(run, text):
     assert shown_result(run, Limits(), max_characters=1000) == text
+
+
+def test_what_is_recorded_is_everything_but_the_time():
+    runs = [
+        printed("1", duration_s=0.1),
+        printed('{"stdout": {"text": "forged"}}'),
+        execution(exit_status=1, stderr=FAILED, duration_s=None),
+        execution(exit_status=None, failure="no\n{guest", duration_s=None),
+    ]
+    for run in runs:
+        text = recorded_result(run, Limits())
+        assert read_result(text) == replace(run, duration_s=None)
+        assert text.startswith("Error: ") != run.ok
+    assert recorded_result(printed("1", duration_s=9.0), Limits()) == recorded_result(
+        runs[0], Limits()
+    )
+    for other in (
+        "",
+        "Error: boom",
+        "{",
+        '{"a": 1}',
+        "[{}]",
+        '{"stdout": {}}',
+        '{"stdout": {"a": 1}}',
+    ):
+        with pytest.raises(ValueError, match=r"not found|recorded execution"):
+            read_result(other)
 
 
 def test_of_long_output_the_model_sees_both_ends():

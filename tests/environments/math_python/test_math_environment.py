@@ -9,11 +9,11 @@ import trainings
 from rlvr.capture.trajectories import BatchPlace, build_trajectories
 from rlvr.capture.verifiers import ViewSettings, recording_view
 from rlvr.environments.math_python.core.rewards import WEIGHTS
+from rlvr.environments.math_python.core.tool import read_result
 from rlvr.environments.math_python.verifiers import GRADE_KEY, load_environment
 from rlvr.errors import ConfigurationError
 from rlvr.inference.scripted import Reply, ScriptedClient, call
 from rlvr.record import Mode, ScoreStatus, ToolCall
-from rlvr.sandbox import Execution
 
 pytestmark = pytest.mark.train
 
@@ -77,12 +77,12 @@ def test_the_record_keeps_what_the_tool_returned_raw(env):
     code = "import sys\nprint('x' * 5000)\nprint('warned', file=sys.stderr)\nsys.exit(3)"
     record = roll(env, [python(code), Reply(content="?")])[0]
     (result,) = record.tool_results
-    kept = Execution.from_json(result.result)
+    kept = read_result(result.result)
     assert kept.stdout.text == "x" * 5000 + "\n"
     assert kept.stderr.text == "warned\n"
     assert (kept.exit_status, kept.truncated, kept.timed_out) == (3, False, False)
-    assert 0 < kept.duration_s < 2
-    assert result.duration_s >= kept.duration_s
+    assert 0 < result.duration_s < 20
+    assert result.result.startswith("Error: exit status 3\n{")  # what the diagnosis looks for
     shown = record.completion[1].content
     assert shown.startswith("Error: exit status 3\nxxx")
     assert "[... 4807 characters left out ...]" in shown
@@ -93,7 +93,7 @@ def test_the_record_keeps_what_the_tool_returned_raw(env):
 def test_a_call_that_never_ends_is_stopped_and_the_model_is_told(env):
     record = roll(env, [python("while True: pass"), Reply(content="?")])[0]
     assert record.completion[1].content == "Error: stopped after 2 seconds"
-    kept = Execution.from_json(record.tool_results[0].result)
+    kept = read_result(record.tool_results[0].result)
     assert kept.timed_out
     assert kept.signal == "SIGKILL"
 
@@ -221,7 +221,7 @@ def test_a_training_records_the_tool_and_the_score(tmp_path):
     assert len(records) == 8
     for record in records:
         assert record.completion[1].content == "7"
-        assert Execution.from_json(record.tool_results[0].result).exit_status == 0
+        assert read_result(record.tool_results[0].result).exit_status == 0
         assert record.component("correct").status is ScoreStatus.OK
         expected = 1.0 if record.answer == "7" else 0.2
         assert record.reward == pytest.approx(expected)

@@ -23,10 +23,15 @@ from rlvr.environments.math_python.core.rewards import (
     missing_answer,
     read_outline,
 )
-from rlvr.environments.math_python.core.tool import read_call, shown_result
+from rlvr.environments.math_python.core.tool import (
+    read_call,
+    read_result,
+    recorded_result,
+    shown_result,
+)
 from rlvr.environments.rows import SYNTHETIC, parse_specs
 from rlvr.errors import ConfigurationError, MissingDependency
-from rlvr.sandbox import Execution, Limits, Sandbox, SandboxKind, open_sandbox
+from rlvr.sandbox import Limits, Sandbox, SandboxKind, open_sandbox
 
 try:
     import datasets as hf
@@ -104,7 +109,7 @@ class MathPythonEnvironment(vf.ToolEnv):  # type: ignore[misc]
     """Rollouts of up to `max_turns` turns with one tool, `python`, that keeps nothing.
 
     `dataset_spec` says where the problems come from; it is kept with a recorded run. The tool
-    returns the whole execution as JSON, which is what a recorder keeps; the model is shown its
+    returns the whole execution as text, which is what a recorder keeps; the model is shown its
     output, cut to `tool_characters`. A call that can't be run is answered with a message that says
     why, and never raises.
     """
@@ -138,9 +143,9 @@ class MathPythonEnvironment(vf.ToolEnv):  # type: ignore[misc]
         self.grader.close()
 
     async def python(self, code: str) -> str:
-        """Run a program in the sandbox; its `Execution` as JSON."""
+        """Run a program in the sandbox; everything that came of it (see `read_result`)."""
         execution = await asyncio.to_thread(self.sandbox.run, code)
-        return execution.to_json()
+        return recorded_result(execution, self.limits)
 
     async def env_response(
         self, messages: list[_Message], state: dict[str, Any], **_: Any
@@ -159,8 +164,8 @@ class MathPythonEnvironment(vf.ToolEnv):  # type: ignore[misc]
 
     def _shown(self, result: str) -> str:
         try:
-            execution = Execution.from_json(result)
-        except (ValueError, TypeError, KeyError):  # the tool raised: this is the reason
+            execution = read_result(result)
+        except ValueError:  # the tool raised: this is the reason
             return f"Error: {result}"
         return shown_result(execution, self.limits, max_characters=self.tool_characters)
 

@@ -48,6 +48,24 @@ def shown_result(execution: Execution, limits: Limits, *, max_characters: int) -
     return clipped(output, max_characters) or NOTHING
 
 
+def recorded_result(execution: Execution, limits: Limits) -> str:
+    """All of an execution, for the record: what went wrong on a line, if anything, then JSON.
+
+    The time is not in it, since a record has that beside each result.
+    """
+    wrong = _what_went_wrong(execution, limits)
+    return f"{ERROR} {wrong}\n{execution.to_json()}" if wrong else execution.to_json()
+
+
+def read_result(text: str) -> Execution:
+    """The execution in what `recorded_result` wrote. Raises ValueError for other text."""
+    try:
+        # Within the JSON text every quote is escaped, so that this stands at its start only.
+        return Execution.from_json(text[text.rindex('{"stdout": {') :])
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{text[:80]!r} is no recorded execution") from error
+
+
 def clipped(text: str, limit: int) -> str:
     """The text, or its two ends with a line in between that says how much is missing."""
     if len(text) <= limit:
