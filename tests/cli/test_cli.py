@@ -59,6 +59,7 @@ def test_every_verb_speaks_json():
         ["--help"],
         ["show", "--help"],
         ["list", "--help"],
+        ["prune", "--help"],
         ["diagnose", "--help"],
         ["ledger", "--help"],
         [],

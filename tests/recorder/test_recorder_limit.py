@@ -137,6 +137,19 @@ def test_a_resume_below_a_smaller_limit_makes_itself_fit(tmp_path):
     assert len(list(run.trajectories())) == 12 * ROWS
 
 
+def test_an_old_file_that_can_not_be_read_costs_no_new_one(tmp_path):
+    _, before, _ = record(tmp_path, steps=3, limit=10 * LIMIT)
+    oldest = before.path / "trajectories" / "L0" / "train-s000000-b000000-a00-r000.parquet"
+    torn = bytearray(oldest.read_bytes())
+    torn[100:20_000] = bytes(19_900)  # the footer is whole, the pages of the scalars are not
+    oldest.write_bytes(torn)
+    report, run, _ = record(tmp_path, steps=12, limit=LIMIT, run=before.id, first=3)
+    assert (report.dropped, report.failed) == (0, 0)
+    assert oldest.read_bytes() == torn
+    assert run.pruning().steps_without(Part.TOKENS) >= {1, 2}
+    oldest.unlink()
+
+
 def test_what_annotations_say_of_single_tokens_goes_with_the_token_details(tmp_path):
     recorder = Recorder.open(tmp_path, max_bytes=LIMIT, flush_s=0)
     first = recorder.stamp(batch(0))

@@ -3,12 +3,13 @@
 Safe on a living run: files are replaced whole, and both its recorder and this only ever take away.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlvr.errors import ConfigurationError
+from rlvr.errors import ConfigurationError, DamagedFile
 from rlvr.record import Part
 from rlvr.runs.attempts import supersession
 from rlvr.runs.run import Run
@@ -162,7 +163,7 @@ def carry_out(plan: PrunePlan) -> int:
     for size in plan.superseded:
         size.path.unlink(missing_ok=True)
     for size, parts in plan.parts:
-        if size.path.exists():
+        with contextlib.suppress(DamagedFile):  # gone meanwhile, or a damage that readers name
             prune_batch(store, size, parts, limit_bytes=plan.limit_bytes)
     stems = {size.name.stem for size, parts in plan.parts if Part.TOKENS in parts}
     if stems:

@@ -4,7 +4,7 @@ import os
 import threading
 from pathlib import Path
 
-from rlvr.errors import StoreFull
+from rlvr.errors import DamagedFile, StoreFull
 from rlvr.record import Part
 from rlvr.store.layout import RANKS_FOLDER, TRAJECTORIES_FOLDER, BatchName
 from rlvr.store.local import LocalStore
@@ -115,7 +115,10 @@ class LimitedStore:
         size = batch_size(self._store.folder, name)
         if size is None or not size.bytes_of(part):
             return 0
-        return prune_batch(self._rewriting, size, {part}, limit_bytes=self.max_bytes)
+        try:
+            return prune_batch(self._rewriting, size, {part}, limit_bytes=self.max_bytes)
+        except DamagedFile:  # an old file that can't be read must not cost the new ones
+            return 0
 
 
 def folder_bytes(folder: Path) -> int:

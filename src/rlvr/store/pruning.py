@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rlvr.codec import check_format, encode_document, mark_pruned, pruned_parts, unpack
-from rlvr.errors import RlvrError
+from rlvr.errors import DamagedFile, RlvrError
 from rlvr.record import FORWARD_TOKENS, UPDATE_TOKENS, Part, Pruned
 from rlvr.schema import MESSAGES, TOKENS
 from rlvr.store.base import Store
@@ -120,21 +120,24 @@ def prune_batch(
     What goes is never read: memory is bounded by what stays of one file.
 
     Raises:
+        DamagedFile: what should stay can't be read; the file is left as it is.
         StoreError: the store can't be written.
     """
     gone = frozenset[str]().union(*(_COLUMNS[part] for part in parts))
-    now = time.time()
-    with pq.ParquetFile(size.path, page_checksum_verification=True) as file:
-        schema = file.schema_arrow
-        kept = [name for name in schema.names if name not in gone]
-        had = {part for part in parts if not _COLUMNS[part].isdisjoint(schema.names)}
-        table = file.read(columns=kept, use_threads=False)
+    try:
+        with pq.ParquetFile(size.path, page_checksum_verification=True) as file:
+            schema = file.schema_arrow
+            had = {part for part in parts if not _COLUMNS[part].isdisjoint(schema.names)}
+            kept = [name for name in schema.names if name not in gone]
+            table = file.read(columns=kept, use_threads=False)
+            notes = [note for note in pruned_parts(schema) if note.part not in had]
+    except _UNREADABLE as error:
+        raise DamagedFile(f"{size.path} can't be read, so nothing of it goes ({error}).") from error
     if not had:
         return 0
-    notes = [note for note in pruned_parts(schema) if note.part not in had]
+    now = time.time()
     notes += [Pruned(part=part, at=now, limit_bytes=limit_bytes) for part in sorted(had)]
-    table = table.replace_schema_metadata(mark_pruned(schema, notes).metadata)
-    payload = parquet_bytes(table)
+    payload = parquet_bytes(table.replace_schema_metadata(mark_pruned(schema, notes).metadata))
     mark_run(store, size.path.parents[2])
     store.commit(size.name.path, payload)
     return size.file_bytes - len(payload)
