@@ -104,11 +104,17 @@ def test_fewer_processes_with_smaller_batches_are_refused(two, tmp_path):
     assert files_of(run.path) == before
 
 
+@pytest.fixture(scope="module")
+def killed_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("killed")
+    run_one(alone, folder, expect=-9, kill_at=3)
+    return folder
+
+
 @pytest.fixture
-def killed(tmp_path):
+def killed(killed_once, tmp_path):
     """One process, killed when step 3 began; its last checkpoint is that of step 2."""
-    run_one(alone, tmp_path, expect=-9, kill_at=3)
-    return tmp_path
+    return shutil.copytree(killed_once, tmp_path / "killed")
 
 
 def test_one_process_goes_on_after_a_kill(killed):
