@@ -12,6 +12,7 @@
     ├── UndecodableText (ValueError)          stored JSON that does not decode
     ├── InferenceError (RuntimeError)         the sampler failed or does not answer
     ├── GenerationFailed (RuntimeError)       a rollout of a batch raised; see `__cause__`
+    │   └── GenerationTimedOut (TimeoutError) a batch took longer than it may
     ├── SandboxUnavailable (RuntimeError)     model code can't run safely here
     ├── ScorerUnavailable (RuntimeError)      the processes that score do not start
     └── UnsupportedLibrary (RuntimeError)     a library whose internals are not the ones we know
@@ -23,6 +24,7 @@ __all__ = [
     "ConfigurationError",
     "DamagedFile",
     "GenerationFailed",
+    "GenerationTimedOut",
     "InferenceError",
     "MissingDependency",
     "NewerFormat",
@@ -87,6 +89,10 @@ class InferenceError(RlvrError, RuntimeError):
 
 class GenerationFailed(RlvrError, RuntimeError):
     """A rollout of a batch raised. The original exception is `__cause__`."""
+
+
+class GenerationTimedOut(GenerationFailed, TimeoutError):
+    """A batch was not generated within the time that it may take."""
 
 
 class SandboxUnavailable(RlvrError, RuntimeError):

@@ -152,7 +152,7 @@ def test_a_trainer_trains_again(tmp_path):
 def test_as_shipped_a_second_training_hangs(tmp_path):
     training = begin(tmp_path, echo_environment(), Dice("1", "2 2", "3"), "all,-train_again")
     training.train()
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match="--batch-timeout"):
         training.train()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from verifiers.trainers.async_batch_generator import AsyncBatchGenerator, BatchRequest, BatchResult
 
 from rlvr.capture.rollout import BatchCapture
-from rlvr.errors import GenerationFailed
+from rlvr.errors import GenerationFailed, GenerationTimedOut
 
 logger = logging.getLogger("rlvr")
 
@@ -91,9 +91,18 @@ class RecordingBatchGenerator(AsyncBatchGenerator):  # type: ignore[misc]  # ver
 
         Raises:
             GenerationFailed: a rollout of the batch raised; the original is the cause.
-            TimeoutError: the batch took longer than the generation timeout.
+            GenerationTimedOut: the batch took longer than the generation timeout.
         """
-        result = super().get_batch(batch_id, timeout)
+        try:
+            result = super().get_batch(batch_id, timeout)
+        except TimeoutError as error:
+            if not self._carry_errors:
+                raise
+            raise GenerationTimedOut(
+                f"{error}: the sampler or the environment's tools are too slow, or hang. Allow a"
+                " batch more time with async_generation_timeout (--batch-timeout), or ask for less"
+                " at once."
+            ) from error
         if isinstance(result, FailedBatch):
             raise GenerationFailed(
                 f"generating batch {batch_id} failed with {type(result.error).__name__}:"
