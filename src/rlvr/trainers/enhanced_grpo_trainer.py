@@ -45,6 +45,7 @@ from rlvr.trainers.run_info import run_info_of
 from rlvr.trainers.sampler import RankLoader, RankSampler
 from rlvr.trainers.training_record import TrainingRecord
 from rlvr.trainers.updates import ROW_NUMBERS
+from rlvr.trainers.wandb_sinks import wandb_sinks
 
 
 class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has no types
@@ -402,21 +403,12 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         return run_info_of(self, run, self._repairs, engine_name(self._inference, self._sync))
 
     def _sinks(self) -> list[Sink]:
-        if not self.accelerator.is_main_process or "wandb" not in self.args.report_to:
-            return []
-        from rlvr.sinks.wandb import WandbSink
-
-        components = self.async_generator.env.rubric.get_reward_func_names()
-        return [
-            WandbSink(
-                components=components,
-                samples=self._log_trajectory_samples,
-                logging_steps=max(int(self.args.logging_steps), 1),
-                seed=self.args.seed,
-                redact=self._redact,
-                output_dir=str(self._record_to),
-            )
-        ]
+        return wandb_sinks(
+            self,
+            samples=self._log_trajectory_samples,
+            redact=self._redact,
+            output_dir=self._record_to,
+        )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As the library logs; the store keeps what was logged."""
