@@ -110,6 +110,15 @@ def test_a_line_holds_tokens_of_one_kind_only(rlvr, folder):
     assert "model 0  4 tokens, 2 trained" in out
 
 
+def test_a_token_without_a_loss_is_no_disagreement(rlvr, folder):
+    apart = [NAN] + [-0.1] * 4 + [-9.0] + [-0.1] * 6
+    mask = [0] * 4 + [1, 0, 1, 1] + [0] * 2 + [1] * 2
+    id = written(folder, sequence(loss_mask=mask, trainer_logprobs=apart))
+    out = rlvr("show", folder, id, "--tokens")[1]
+    assert "✓ sampler and trainer agree on every trained token" in out
+    assert "⟦" not in out.split("newline")[1]
+
+
 def test_ids_that_should_have_been_others_stand_beside_what_they_should_be(rlvr, folder):
     wanted = [0, 1, 2, 3, 4, 8, 7, 9, 0, 2, 8, 8, 3, 9, 8]
     id = written(folder, sequence(), expected=(wanted, [1, 2]))
