@@ -69,21 +69,12 @@ def test_preflight_passes_on_the_server_and_leaves_it_and_the_policy_as_they_wer
     assert max(gaps(trainings.record_of(tmp_path))) < NEGLIGIBLE
 
 
-@pytest.mark.parametrize(
-    ("fault", "status", "said"),
-    [
-        (FrozenWeights, CheckStatus.FAIL, "still samples from the old weights"),
-        (StaleCache, CheckStatus.UNKNOWN, "a prefix cache is not emptied"),
-    ],
-)
-def test_preflight_notices_a_sync_that_goes_wrong(
-    tmp_path, server, policy, sampler, fault, status, said
-):
-    engine = fault(sampler=sampler, folder=tmp_path / "weights", tied=TIED)
+def test_preflight_notices_weights_that_do_not_arrive(tmp_path, server, policy, sampler):
+    engine = FrozenWeights(sampler=sampler, folder=tmp_path / "weights", tied=TIED)
     report = rlvr.preflight(trainer(tmp_path, server, policy, inference=engine))
     (check,) = [c for c in report.checks if c.name == "weights reach the sampler"]
-    assert check.status is status
-    assert said in check.sentence
+    assert check.status is CheckStatus.FAIL
+    assert "still samples from the old weights" in check.sentence
 
 
 @pytest.mark.parametrize("weight_sync", ["adapter", "files"])

@@ -106,19 +106,14 @@ class _PatientClient:
 
 
 def _lever(model: Any) -> torch.Tensor:
-    """A small trainable tensor near the input: what a server caches of a prompt depends on it.
-
-    Not a first factor of LoRA, which has no effect as long as the second one is zero.
-    """
-    small: list[torch.Tensor] = [
-        p
-        for name, p in model.named_parameters()
-        if p.requires_grad and p.is_floating_point() and p.numel() <= _LARGEST
-        if ".lora_A." not in name and ".lora_embedding_A." not in name
+    """A small trainable tensor near the output: all tokens' logprobs depend on it."""
+    trainable: list[torch.Tensor] = [
+        p for p in model.parameters() if p.requires_grad and p.is_floating_point()
     ]
+    small = [p for p in trainable if p.numel() <= _LARGEST]
     if not small:
         raise Undecidable("the policy has no trainable tensor that is small enough to be copied")
-    return small[0]
+    return small[-1]
 
 
 @torch.no_grad()
@@ -158,7 +153,7 @@ def _judged(new: Sampled, by_new: torch.Tensor, by_old: torch.Tensor, *, left: f
     if to_old < to_new / 2:
         return _failed(f"{said}: it still samples from the old weights.")
     if to_new > to_old / 2:
-        return _unknown(f"{said}: they are neither's, as where a prefix cache is not emptied")
+        return _unknown(f"{said}: they are neither's")
     if left > to_old / 2:
         return _failed(
             f"{said}, but after a second sync it is {left:.2g} nats from the trainer: it was not"
