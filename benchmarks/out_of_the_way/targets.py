@@ -90,6 +90,6 @@ def _writing(costs: Mapping[str, Mapping[str, Cost]]) -> Iterator[Target]:
         yield Target(
             what=f"bytes on disk, {workload}",
             found=f"{size:.2f} times JSONL + zstd",
-            wanted="no more than 1",
+            wanted="no more than 1.00",
             met=size <= 1.005,
         )
