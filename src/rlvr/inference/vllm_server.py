@@ -248,8 +248,11 @@ class VllmServer:
     def _config(self) -> Mapping[str, Any]:
         """The server's configuration; empty where it does not say (no dev mode, or an old one)."""
         try:
-            known = self.get("/server_info?config_format=json", timeout_s=_PROBE_S)
-        except InferenceError:
+            # The first answer takes a busy server long: it looks its whole machine over.
+            known = self.get("/server_info?config_format=json")
+        except InferenceError as error:
+            if not isinstance(error.__cause__, urllib.error.HTTPError):
+                raise
             return {}
         config = known.get("vllm_config") if isinstance(known, Mapping) else None
         return config if isinstance(config, Mapping) else {}
