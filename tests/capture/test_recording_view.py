@@ -239,3 +239,23 @@ def test_a_server_without_logprobs_leaves_them_unknown():
     assert list(turn.sampled_ids) == [3, 4]
     assert [value != value for value in turn.logprobs] == [True, True]
     assert view.take_batch() is None
+
+
+@pytest.mark.parametrize(
+    ("exact", "content", "kept"),
+    [
+        (True, "I look.\n", "I look."),
+        (True, "I look.\n\n", "I look.\n"),
+        (True, "I look.", "I look."),
+        (True, None, ""),
+        (False, "I look.\n", "I look.\n"),
+    ],
+)
+def test_what_the_template_puts_before_a_call_is_left_to_it(exact, content, kept):
+    look = (ToolCall(id="c0", name="count", arguments='{"word": "ab"}'),)
+    ids = {"prompt_ids": (1, 2), "token_ids": (3, 4)}
+    script = [Reply(content=content, tool_calls=look, **ids), Reply(content="done\n", **ids)]
+    settings = ViewSettings(sampled_tokens=exact, before_call="\n")
+    (trajectory,) = roll(tools(), script, settings=settings)
+    texts = [message.text for message in trajectory.completion if message.role == "assistant"]
+    assert texts == [kept, "done\n"]

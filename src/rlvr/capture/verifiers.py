@@ -67,6 +67,9 @@ class ViewSettings:
         dialogue that the server refuses to continue (its chat template renders no second call, say)
         ends there, its error recorded.
     unique_components: reward functions of one name get names of their own.
+    before_call: what the chat template itself puts between an assistant's text and its first call.
+        A server leaves it in the text, the template would write it twice, and every history with
+        text before a call would restart; with `sampled_tokens` it is taken out of the text.
     policy_version: optimizer updates contained in the weights that answer right now.
     """
 
@@ -74,6 +77,7 @@ class ViewSettings:
     sampled_tokens: bool = True
     malformed_calls: bool = True
     unique_components: bool = True
+    before_call: str = ""
     policy_version: Callable[[], int] = field(default=lambda: 0)
 
 
@@ -191,6 +195,8 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
             record_turn(capture, response, version, time.perf_counter() - started)
             if settings.sampled_tokens and len(capture.sampled) < len(capture.turns):
                 raise InferenceError(_NO_TOKEN_IDS)
+            if settings.sampled_tokens and self.message_type == "chat":
+                _leave_to_template(response.choices[0].message, settings.before_call)
         return response
 
     async def call_tool(
@@ -340,6 +346,11 @@ class _RecordingGroup(_RecordingEnvironment):
     def _rubric_view(self, _: Any) -> Any:
         """The library's rubric of a group, over the members' recording rubrics."""
         return EnvGroupRubric(self.env_map)
+
+
+def _leave_to_template(message: Any, before_call: str) -> None:
+    if message.tool_calls and message.content:
+        message.content = message.content.removesuffix(before_call)
 
 
 def _stop_reason(environment: Any, capture: RolloutCapture, state: Any) -> str:

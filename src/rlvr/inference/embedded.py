@@ -218,18 +218,13 @@ class EmbeddedEngine:
         return ids
 
     def message(self, text: str, *, with_tools: bool) -> dict[str, Any]:
-        """The assistant's message that a sampled text stands for, tool calls taken out of it.
-
-        The line break that the template puts between text and calls is the template's, so that the
-        rendered history is the sampled text again.
-        """
+        """The assistant's message that a sampled text stands for, tool calls taken out of it."""
         content: str = text
         calls: tuple[ParsedCall, ...] = ()
         if with_tools and self._call_format is not None:
             content, calls = parse_tool_calls(text, self._call_format)
         message: dict[str, Any] = {"role": "assistant", "content": content}
         if calls:
-            message["content"] = content.removesuffix(self._dialect.before_call)
             message["tool_calls"] = [
                 {
                     "id": f"call_{uuid.uuid4().hex[:12]}",

@@ -18,6 +18,7 @@ from verifiers.trainers.grpo_trainer import GRPOTrainer
 from rlvr.capture.rubrics import scorer_timed_out
 from rlvr.capture.verifiers import ViewSettings, recording_view
 from rlvr.errors import ConfigurationError
+from rlvr.inference.dialect import dialect_of
 from rlvr.inference.vllm_server import REQUEST_TIMEOUT_S
 from rlvr.record import Mode, RunInfo, Sink
 from rlvr.trainers import shims
@@ -150,6 +151,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             sampled_tokens=Repair.SAMPLED_TOKENS in self._repairs,
             malformed_calls=Repair.GENERATION_ERRORS in self._repairs,
             unique_components=Repair.SCORER_ERRORS in self._repairs,
+            before_call=dialect_of(self.processing_class).before_call,
             policy_version=lambda: max(self._last_loaded_step, 0),
         )
         return RecordingBatchGenerator(
