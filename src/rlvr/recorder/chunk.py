@@ -10,6 +10,8 @@ T = TypeVar("T")
 CHUNK_ROWS = 2048
 CHUNK_BYTES = 8 << 20
 PENDING_ROWS = 64
+WAITING_ROWS = 32_768
+WAITING_BYTES = 128 << 20
 
 
 class Chunk(Generic[T]):
@@ -17,7 +19,7 @@ class Chunk(Generic[T]):
 
     A flush rewrites that file whole, so that a run has one file for each CHUNK_ROWS rows (or
     CHUNK_BYTES) and not one for each step. Rows that a dead store keeps from leaving are refused
-    once two files' worth wait.
+    once WAITING_ROWS or WAITING_BYTES wait: several updates of a large batch with every token.
     """
 
     def __init__(self, size_of: Callable[[T], int], interval_s: float) -> None:
@@ -34,7 +36,7 @@ class Chunk(Generic[T]):
     def append(self, rows: Sequence[T]) -> None:
         """Take rows, or count them as lost where too many wait already."""
         with self._lock:
-            if len(self._rows) >= 2 * CHUNK_ROWS or self._bytes >= 2 * CHUNK_BYTES:
+            if len(self._rows) >= WAITING_ROWS or self._bytes >= WAITING_BYTES:
                 self.lost += len(rows)
                 return
             self._rows.extend(rows)
