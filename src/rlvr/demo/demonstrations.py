@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlvr.environments.musique.core.examples import MusiqueExample, parse_example
-from rlvr.environments.musique.core.prompts import PromptStyle, prompt_messages
+from rlvr.environments.musique.core.prompts import prompt_messages
 from rlvr.environments.musique.core.retrieval import Retriever, search
 from rlvr.environments.musique.core.synthetic import KIN, KINDS, Row
+from rlvr.environments.settings import PromptStyle
 
 __all__ = ["CLEAN", "Quality", "demonstrate"]
 

@@ -14,7 +14,7 @@ from rlvr.environments.math_python.core.examples import gold_answer, parse_examp
 from rlvr.environments.math_python.core.grading import Grade, Outcome
 from rlvr.environments.math_python.core.latex import decimal, fraction, interval, linear
 from rlvr.environments.math_python.core.loading import Selection, load_examples
-from rlvr.environments.math_python.core.prompts import PYTHON, PromptStyle, prompt_messages
+from rlvr.environments.math_python.core.prompts import PYTHON, prompt_messages
 from rlvr.environments.math_python.core.rewards import (
     OF_GRADE,
     OF_OUTLINE,
@@ -32,6 +32,7 @@ from rlvr.environments.math_python.core.tool import (
     recorded_result,
     shown_result,
 )
+from rlvr.environments.settings import PromptStyle
 from rlvr.errors import ConfigurationError
 from rlvr.sandbox import Execution, Limits, Output
 from rlvr.sandbox.scripted import printed

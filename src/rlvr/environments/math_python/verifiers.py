@@ -12,7 +12,6 @@ from rlvr.environments.math_python.core.grading import Grade, Outcome
 from rlvr.environments.math_python.core.loading import Selection, load_examples
 from rlvr.environments.math_python.core.prompts import (
     PYTHON,
-    PromptStyle,
     prompt_messages,
     system_prompt,
 )
@@ -29,7 +28,7 @@ from rlvr.environments.math_python.core.tool import (
     recorded_result,
     shown_result,
 )
-from rlvr.environments.rows import SYNTHETIC, parse_specs
+from rlvr.environments.settings import PromptStyle, check_positive, choice, synthetic_evaluation
 from rlvr.errors import ConfigurationError, MissingDependency
 from rlvr.sandbox import Limits, Sandbox, SandboxKind, open_sandbox
 
@@ -83,10 +82,10 @@ def load_environment(
         SandboxUnavailable: model code can't run safely here.
         ScorerUnavailable: the processes that score do not start.
     """
-    style = _prompt_style(prompt_style)
+    style = choice(PromptStyle, prompt_style, option="prompt_style")
     selection = Selection(max_level=max_level, sort_by_level=sort_by_level)
-    _check_positive(max_turns=max_turns, tool_characters=tool_characters)
-    eval_datasets = eval_datasets or _synthetic_evaluation(datasets)
+    check_positive(max_turns=max_turns, tool_characters=tool_characters)
+    eval_datasets = eval_datasets or synthetic_evaluation(datasets)
     dataset = to_dataset(load_examples(datasets, selection), style)
     eval_dataset = (
         to_dataset(load_examples(eval_datasets, selection), style) if eval_datasets else None
@@ -249,26 +248,3 @@ def _read_call(call: Any) -> tuple[str, str, str]:
     fields = call if isinstance(call, Mapping) else call.model_dump()
     function = fields.get("function") or {}
     return fields.get("id") or "", function.get("name") or "", function.get("arguments") or ""
-
-
-def _prompt_style(value: str) -> PromptStyle:
-    try:
-        return PromptStyle(value)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"prompt_style is {value!r}; use {' or '.join(style.value for style in PromptStyle)}"
-        ) from error
-
-
-def _check_positive(**options: int) -> None:
-    for option, value in options.items():
-        if value < 1:
-            raise ConfigurationError(f"{option} is {value}; it must be at least 1")
-
-
-def _synthetic_evaluation(datasets: str) -> str | None:
-    """Held-out synthetic problems where everything trained on is synthetic."""
-    specs = parse_specs(datasets)
-    if any(spec.path != SYNTHETIC for spec in specs):
-        return None
-    return f"{SYNTHETIC},{specs[0].name},validation[:64]"

@@ -3,8 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from rlvr.environments.musique.core.completions import shown_documents
 from rlvr.environments.musique.core.embedding import DEFAULT_MODEL, Embed
@@ -12,7 +11,6 @@ from rlvr.environments.musique.core.examples import MusiqueExample, parse_exampl
 from rlvr.environments.musique.core.loading import Selection, load_examples
 from rlvr.environments.musique.core.prompts import (
     RETRIEVE,
-    PromptStyle,
     prompt_messages,
     system_prompt,
 )
@@ -25,7 +23,7 @@ from rlvr.environments.musique.core.rewards import (
     scorers,
 )
 from rlvr.environments.musique.core.rewards import reward_original as original_total
-from rlvr.environments.rows import SYNTHETIC, parse_specs
+from rlvr.environments.settings import PromptStyle, check_positive, choice, synthetic_evaluation
 from rlvr.errors import ConfigurationError, MissingDependency
 
 try:
@@ -39,7 +37,6 @@ except ImportError as error:
 
 DEFAULT_DATASETS = "synthetic,seed-0,train[:1024]"
 _Message = dict[str, Any]
-_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def load_environment(
@@ -80,11 +77,11 @@ def load_environment(
         ConfigurationError: an option or a dataset can't work; the message says what to do.
         MissingDependency: semantic and hybrid without sentence-transformers.
     """
-    style = _choice(PromptStyle, prompt_style, option="prompt_style")
+    style = choice(PromptStyle, prompt_style, option="prompt_style")
     selection = Selection(max_hops=max_hops, sort_by_hops=sort_by_hops, noise=noise, seed=seed)
-    formula = _choice(Rewards, rewards, option="rewards")
-    _check_positive(top_k=top_k, max_turns=max_turns)
-    eval_datasets = eval_datasets or _synthetic_evaluation(datasets)
+    formula = choice(Rewards, rewards, option="rewards")
+    check_positive(top_k=top_k, max_turns=max_turns)
+    eval_datasets = eval_datasets or synthetic_evaluation(datasets)
     return MusiqueEnvironment(
         dataset_spec=datasets,
         retriever=make_retriever(retriever, embed=embed, embedding_model=embedding_model),
@@ -262,26 +259,3 @@ def _arguments(name: str, written: str) -> dict[str, Any]:
     if len(arguments) > 1:
         raise ConfigurationError(f"query is the only argument; {usage}")
     return arguments
-
-
-def _choice(kind: type[_Choice], value: str, *, option: str) -> _Choice:
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{option} is {value!r}; use {' or '.join(choice.value for choice in kind)}"
-        ) from error
-
-
-def _check_positive(**options: int) -> None:
-    for option, value in options.items():
-        if value < 1:
-            raise ConfigurationError(f"{option} is {value}; it must be at least 1")
-
-
-def _synthetic_evaluation(datasets: str) -> str | None:
-    """Held-out synthetic questions where everything trained on is synthetic."""
-    specs = parse_specs(datasets)
-    if any(spec.path != SYNTHETIC for spec in specs):
-        return None
-    return f"{SYNTHETIC},{specs[0].name},validation[:64]"

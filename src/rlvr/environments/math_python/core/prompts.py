@@ -1,8 +1,9 @@
 """What the model is told, and the schema of its one tool."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
+
+from rlvr.environments.settings import PromptStyle
 
 FULL = r"""Solve the problem. You may compute with the `python` tool.
 
@@ -29,13 +30,6 @@ PYTHON: Mapping[str, Any] = {
         },
     },
 }
-
-
-class PromptStyle(StrEnum):
-    """`full` explains the steps to a real model; `brief` spares a tiny one the tokens."""
-
-    FULL = "full"
-    BRIEF = "brief"
 
 
 def system_prompt(style: PromptStyle) -> str:

@@ -1,8 +1,9 @@
 """What the model is told, and the schema of its one tool."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
+
+from rlvr.environments.settings import PromptStyle
 
 FULL = """\
 Answer the question from the documents that you find with the `retrieve` tool.
@@ -35,13 +36,6 @@ RETRIEVE: Mapping[str, Any] = {
         },
     },
 }
-
-
-class PromptStyle(StrEnum):
-    """`full` explains the steps to a real model; `brief` spares a tiny one the tokens."""
-
-    FULL = "full"
-    BRIEF = "brief"
 
 
 def system_prompt(style: PromptStyle) -> str:
