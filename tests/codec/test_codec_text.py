@@ -1,10 +1,15 @@
+import datetime
+import enum
 import json
+import uuid
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rlvr.codec import MAX_DEPTH, dump, dump_plain, load, pack, unpack
+from rlvr.codec.text import dump_leaves
 from rlvr.errors import UndecodableText
 
 ANY_TEXT = st.text(st.characters(), max_size=20) | st.text(
@@ -39,6 +44,39 @@ def test_every_value_comes_back_exactly_through_valid_json(value):
 def test_the_fast_path_means_the_same(value):
     assert repr(load(dump_plain(value))) == repr(value)
     dump_plain(value).encode()
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+STRANGE = st.sampled_from(
+    [
+        Colour.RED,
+        datetime.date(2026, 1, 1),
+        uuid.UUID(int=7),
+        b"bytes",
+        np.float32(0.1),
+        np.float64("nan"),
+        ["a", float("inf")],
+        {1: 2},
+    ]
+)
+FLAT = st.lists(st.dictionaries(st.sampled_from("abc"), JSON | STRANGE, max_size=3), max_size=3)
+
+
+@given(FLAT)
+def test_a_value_with_known_leaves_decodes_as_by_the_long_way(shapes):
+    leaves = [leaf for shape in shapes for leaf in shape.values()]
+    assert repr(load(dump_leaves(shapes, leaves).decode())) == repr(load(dump_plain(shapes)))
+
+
+@given(st.floats())
+def test_numbers_beside_text_come_back_exactly(value):
+    shape = [{"a": value, "b": "null", "c": None}]
+    text = dump_leaves(shape, list(shape[0].values())).decode()
+    json.loads(text, parse_constant=refuse)
+    assert repr(load(text)) == repr(shape)
 
 
 @given(ANY_TEXT | TAG_LIKE | st.just("$rlvr:str:\\ud800"))

@@ -9,7 +9,7 @@ from rlvr.utils.tags import (
     tag_bodies,
     tag_count,
     tag_is_valid,
-    tags_used,
+    tags_validity,
     unparsed_calls,
 )
 
@@ -37,8 +37,9 @@ def test_a_tag_is_valid_where_each_opening_is_closed_before_the_next_around_some
 
 
 @given(PIECES)
-def test_a_tag_is_used_where_it_is_opened_or_closed(text):
-    assert ("think" in tags_used(text)) == (tag_count(text, "think") > 0)
+def test_of_every_tag_that_is_used_it_is_told_whether_it_is_valid(text):
+    used = [tag for tag in ("think", "cite", "answer") if tag_count(text, tag)]
+    assert tags_validity(text) == {tag: tag_is_valid(text, tag) for tag in used}
 
 
 @pytest.mark.parametrize("call", CALLS)

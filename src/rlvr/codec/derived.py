@@ -1,12 +1,12 @@
 """The derived columns of a trajectory: pure functions of the record, of one declared version."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rlvr.record import Message, ScoreStatus, Trajectory
 from rlvr.schema import DERIVED_VERSION
 from rlvr.utils.answers import final_answer, states
-from rlvr.utils.tags import opens_call, tag_is_valid, tags_used
+from rlvr.utils.tags import opens_call, tags_validity
 
 _FAILED = (ScoreStatus.ERROR, ScoreStatus.TIMEOUT)
 
@@ -15,7 +15,7 @@ def derived_columns(trajectory: Trajectory) -> Mapping[str, int | bool | str | N
     """Every `derived_*` column of one trajectory."""
     completion = trajectory.completion
     texts = [message.text for message in completion if message.role == "assistant"]
-    used = list(map(tags_used, texts))
+    tags = list(map(tags_validity, texts))
     failed = [r for r in trajectory.tool_results if r.error is not None or r.malformed]
     return {
         "derived_version": DERIVED_VERSION,
@@ -28,19 +28,19 @@ def derived_columns(trajectory: Trajectory) -> Mapping[str, int | bool | str | N
         "derived_num_cut_turns": sum(turn.finish_reason == "length" for turn in trajectory.turns),
         "derived_policy_version": _oldest_version(trajectory),
         "derived_reference_in_answer": _reference_in_answer(trajectory, texts),
-        "derived_think_valid": _tag_valid(texts, used, "think"),
-        "derived_cite_valid": _tag_valid(texts, used, "cite"),
-        "derived_answer_valid": _tag_valid(texts, used, "answer"),
+        "derived_think_valid": _tag_valid(tags, "think"),
+        "derived_cite_valid": _tag_valid(tags, "cite"),
+        "derived_answer_valid": _tag_valid(tags, "answer"),
         "derived_unparsed_call": any(map(_has_unparsed_call, completion)),
         "derived_prompt_hash": text_hash(trajectory.prompt),
         "derived_text_hash": text_hash(completion),
     }
 
 
-def _tag_valid(texts: Sequence[str], used: Sequence[Collection[str]], tag: str) -> bool | None:
+def _tag_valid(tags: Sequence[Mapping[str, bool]], tag: str) -> bool | None:
     """Whether the tag is well formed wherever it is used; None where it is used nowhere."""
-    using = [text for text, tags in zip(texts, used, strict=True) if tag in tags]
-    return all(tag_is_valid(text, tag) for text in using) if using else None
+    valid = [used[tag] for used in tags if tag in used]
+    return all(valid) if valid else None
 
 
 def _oldest_version(trajectory: Trajectory) -> int | None:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 
 from rlvr.errors import UndecodableText
 
@@ -27,9 +28,8 @@ MAX_DEEP_CHARS = 1 << 20
 
 _TAG = "$rlvr:"
 _TAGGED_TEXT = "$rlvr:str:"
-_CONTROLS = bytes(range(32))
 _INT64 = range(-(2**63), 2**63)
-_ESCAPES = (("\\", r"\\"), ('"', r"\""), ("\n", r"\n"), ("\r", r"\r"), ("\t", r"\t"))
+_LEAVES = frozenset({str, int, float, bool, type(None)})
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -47,22 +47,25 @@ def dump_plain(value: object) -> str:
     return dump(value) if has_tags(text) or not is_unicode(text) else text
 
 
-def string_body(text: str) -> str:
-    """The inside of a JSON string, but for control characters, which stay (`has_controls`)."""
-    for character, escape in _ESCAPES:
-        if character in text:
-            text = text.replace(character, escape)
-    return text
+def dump_leaves(value: object, leaves: Sequence[object]) -> bytes:
+    """What `dump_plain` says, as UTF-8, in a fifth of the time where all `leaves` are plain.
 
-
-def has_controls(text: str) -> bool:
-    """Whether control characters stand in the text, which JSON allows nowhere.
-
-    Raises:
-        UnicodeEncodeError: UTF-8 can't hold the text.
+    They must be all that the value holds but the keys of its mappings, which are texts of ours.
     """
-    encoded = text.encode()
-    return len(encoded.translate(None, _CONTROLS)) != len(encoded)
+    # orjson writes NaN as null, and dates, UUIDs and enums as it likes; those go the long way.
+    kinds = set(map(type, leaves))
+    if kinds <= _LEAVES and not (float in kinds and _any_infinite(leaves)):
+        try:
+            text = orjson.dumps(value)
+        except TypeError:  # lone surrogates, integers beyond 64 bits
+            return dump_plain(value).encode()
+        if not (b"$" in text and _TAG.encode() in text):
+            return text
+    return dump_plain(value).encode()
+
+
+def _any_infinite(leaves: Iterable[object]) -> bool:
+    return not all(map(math.isfinite, (leaf for leaf in leaves if type(leaf) is float)))
 
 
 def has_tags(text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from rlvr.codec.derived import derived_columns
-from rlvr.codec.messages import messages_text
+from rlvr.codec.messages import messages_json
 from rlvr.codec.shapes import (
     as_dict,
     build,
@@ -16,7 +16,7 @@ from rlvr.codec.shapes import (
     to_tool_results,
     to_turn,
 )
-from rlvr.codec.text import are_packed, dump, dump_plain, load, pack, unpack
+from rlvr.codec.text import are_packed, dump, dump_leaves, load, pack, unpack
 from rlvr.codec.tokens import to_token_details, token_arrays
 from rlvr.codec.versions import check_format, pruned_parts, stamp
 from rlvr.errors import UndecodableText
@@ -140,23 +140,25 @@ def _rewards(trajectory: Trajectory) -> list[tuple[str, float | None]]:
     ]
 
 
-def _content(trajectory: Trajectory) -> dict[str, str]:
+def _content(trajectory: Trajectory) -> dict[str, bytes]:
     return {
-        "info": dump(trajectory.info),
-        "prompt": messages_text(trajectory.prompt),
-        "completion": messages_text(trajectory.completion),
-        "tool_results": _list_text(result_shapes(trajectory)),
-        "turns": _list_text([as_dict(turn) for turn in trajectory.turns]),
-        "errors": _list_text([as_dict(error) for error in trajectory.errors]),
-        "blobs": _list_text(
+        "info": b"{}" if trajectory.info == {} else dump(trajectory.info).encode(),
+        "prompt": messages_json(trajectory.prompt),
+        "completion": messages_json(trajectory.completion),
+        "tool_results": _flat(result_shapes(trajectory)),
+        "turns": _flat([as_dict(turn) for turn in trajectory.turns]),
+        "errors": _flat([as_dict(error) for error in trajectory.errors]),
+        "blobs": _flat(
             [{"sha256": blob.sha256, "media_type": blob.media_type} for blob in trajectory.blobs]
         ),
-        "components": _list_text([_component_shape(part) for part in trajectory.components]),
+        "components": _flat([_component_shape(part) for part in trajectory.components]),
     }
 
 
-def _list_text(shapes: list[dict[str, Any]]) -> str:
-    return dump_plain(shapes) if shapes else "[]"
+def _flat(shapes: list[dict[str, Any]]) -> bytes:
+    """JSON of dicts that hold no further ones."""
+    leaves = [leaf for shape in shapes for leaf in shape.values()]
+    return dump_leaves(shapes, leaves) if shapes else b"[]"
 
 
 def _component_shape(component: Component) -> dict[str, Any]:

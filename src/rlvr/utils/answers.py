@@ -33,7 +33,10 @@ def states(answer: str, reference: str) -> bool:
     without words.
     """
     wanted = _words(reference)
-    return bool(wanted) and f" {' '.join(wanted)} " in f" {' '.join(_words(answer))} "
+    told = answer[:_LINE_CHARS].casefold()
+    if not wanted or not all(word in told for word in wanted):
+        return False
+    return f" {' '.join(wanted)} " in f" {' '.join(_words(answer))} "
 
 
 def _words(text: str) -> list[str]:

@@ -12,7 +12,7 @@ __all__ = [
     "tag_bodies",
     "tag_count",
     "tag_is_valid",
-    "tags_used",
+    "tags_validity",
     "unparsed_calls",
 ]
 
@@ -26,6 +26,8 @@ _CALL_OPENINGS = (
     "<|tool_call",
     "<\uff5ctool\u2581call",  # DeepSeek's, with its full-width bar
 )
+
+_TAGS = re.compile(r"<(/?(?:think|cite|answer))>")
 
 # Unbalanced boxes that are looked behind: a text of nothing else must not take minutes.
 _BOXES = 20
@@ -48,11 +50,13 @@ def tag_count(text: str, tag: str) -> int:
     return text.count(f"<{tag}>") + text.count(f"</{tag}>")
 
 
-def tags_used(text: str) -> set[str]:
-    """Names of the tags that the text opens or closes, whatever their names; found in one pass."""
-    pieces = text.split("<")[1:]
-    named = {piece[: piece.find(">") + 1] for piece in pieces}
-    return {name[:-1].removeprefix("/") for name in named if name}
+def tags_validity(text: str) -> dict[str, bool]:
+    """For each of our tags that the text opens or closes, whether it is well formed; in one pass."""
+    found = [(match[1], *match.span()) for match in _TAGS.finditer(text)]
+    if len(found) == 2 and found[1][0] == f"/{found[0][0]}":
+        body = text[found[0][2] : found[1][1]]
+        return {found[0][0]: bool(body) and not body.isspace()}
+    return {name: tag_is_valid(text, name) for name in {tag.removeprefix("/") for tag, *_ in found}}
 
 
 def tag_is_valid(text: str, tag: str) -> bool:
