@@ -56,6 +56,21 @@ def test_a_dead_process_is_named_with_its_losses(two, capsys):
     assert (dead["attempt"], dead["rank"], dead["not_recorded_at_least"]) == (0, 1, 7)
 
 
+def test_a_training_that_ends_with_an_error_has_not_finished(tmp_path, capsys):
+    recorder = Recorder.open(tmp_path, info=run_info(run=RUN_ID))
+    recorder.record_batch([trajectory(step=0, batch=0, sample=0, run=recorder.run)])
+    with pytest.raises(KeyError), recorder:
+        raise KeyError("weights")
+    (rank,) = open_run(recorder.folder).status().ranks
+    assert (rank.closed, rank.failure, rank.recorded) == (True, "KeyError: 'weights'", 1)
+    text = status(recorder.folder, capsys)
+    assert "failed · 1 recorded · nothing lost" in text
+    assert "attempt 0 rank 0 ended with KeyError: 'weights'" in text
+    with Recorder.open(tmp_path, run=recorder.run) as resumed:
+        pass
+    assert "finished · 1 recorded" in status(resumed.folder, capsys)
+
+
 def test_a_process_that_never_wrote_is_missed(two, capsys):
     (two / "ranks/r001-a00.json").unlink()
     assert open_run(two).status().missing == ((0, 1),)

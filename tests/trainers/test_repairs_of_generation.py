@@ -97,6 +97,8 @@ def test_an_exception_in_a_rollout_is_raised_by_train_with_its_cause(tmp_path):
     assert [(t.errors[0].text, t.stop_reason) for t in failed] == [("shelf 7 is empty", "error")]
     assert "env_response" in failed[0].errors[0].traceback
     assert all(t.advantage is None for t in found)
+    (process,) = rlvr.open_run(tmp_path).status().ranks
+    assert "LookupError: shelf 7 is empty" in process.failure
 
 
 @dying_worker

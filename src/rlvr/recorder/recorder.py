@@ -150,8 +150,15 @@ class Recorder:
     def __enter__(self) -> "Recorder":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        if error is not None:
+            self.fail(error)
         self.close()
+
+    def fail(self, error: BaseException) -> None:
+        """Let the record say that training ends with an error; `close` writes it."""
+        said = str(error)
+        self._writer.failure = type(error).__name__ + (f": {said}" if said else "")
 
     def next_batch(self, mode: Mode) -> int:
         """Number of the next generation batch of that mode in this attempt: 0, 1, 2, ..."""

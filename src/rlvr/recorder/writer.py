@@ -74,6 +74,7 @@ class Writer:
         self._sync_wanted = 0
         self._sync_done = 0
         self._chunk_lock = threading.Lock()
+        self.failure: str | None = None
         self.store_fence = Fence("The store of the recording")
         self.codec_fence = Fence("Encoding a trajectory")
         self.metrics: Chunk[MetricRow] = Chunk(_metric_bytes, place.flush_s)
@@ -289,6 +290,7 @@ class Writer:
             **self._tally.counts(),
             "outages": self.store_fence.outages + self.codec_fence.outages,
             "last_error": self.codec_fence.last_error or self.store_fence.last_error,
+            "failure": self.failure,
             "metric_rows_lost": self.metrics.lost,
             "annotations_lost": self.annotations_lost,
             "started_at": self._started_at,

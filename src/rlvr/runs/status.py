@@ -38,7 +38,8 @@ class RankStatus:
 
     `alive` is None where the process ran on another machine; what speaks for its life there is that
     it is not `silent_s` for long, since a living process writes its counts every ten seconds or so.
-    `recorded` is at least what its files hold. Times are Unix seconds.
+    `recorded` is at least what its files hold. `failure` is the error that training ended with.
+    Times are Unix seconds.
     """
 
     rank: int
@@ -59,6 +60,7 @@ class RankStatus:
     closed: bool
     alive: bool | None
     looked_at: float
+    failure: str | None = None
 
     @property
     def dead(self) -> bool:
@@ -191,6 +193,7 @@ def _rank_status(counts: Mapping[str, Any], looked_at: float) -> RankStatus:
         last_write=counts["written_at"],
         alive=_alive(counts),
         looked_at=looked_at,
+        failure=counts.get("failure"),
     )
 
 

@@ -239,6 +239,9 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         try:
             with self._libraries_repaired():
                 return super()._inner_training_loop(*args, **kwargs)
+        except BaseException as error:
+            self._record.fail(error)
+            raise
         finally:
             self._record.close()
 

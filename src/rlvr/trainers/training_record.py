@@ -113,6 +113,11 @@ class TrainingRecord:
         if self.token_details_every and self.recorder.rank == 0:
             self.recorder.keep_vocabulary(token_texts(self._trainer.processing_class))
 
+    def fail(self, error: BaseException) -> None:
+        """Let the record say that training ends with this error."""
+        if self.recorder is not None:
+            self.recorder.fail(error)
+
     def close(self) -> None:
         """Write what waits, and say what was recorded and lost."""
         recorder, self.recorder = self.recorder, None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rlvr.runs import RankStatus, RunStatus
 
 
-_STATES = ("running", "on another machine", "killed")
+_STATES = ("running", "on another machine", "killed", "failed")
 
 
 def state_line(status: "RunStatus") -> str:
@@ -93,7 +93,7 @@ def _page(status: "RunStatus") -> Iterator[RenderableType]:
 
 def _state(rank: "RankStatus") -> str:
     if rank.closed:
-        return "finished"
+        return "finished" if rank.failure is None else "failed"
     return {True: "running", False: "killed", None: "on another machine"}[rank.alive]
 
 
@@ -113,6 +113,8 @@ def _absences(status: "RunStatus") -> Iterator[Text]:
             yield Text(
                 f"{where} can't be looked at from here; silent for {seconds(rank.silent_s)}{cost}"
             )
+        elif rank.failure is not None:
+            yield layout.warning(f"{_where(rank)} ended with {one_line(rank.failure, 600)}")
     for attempt, rank_number in status.missing:
         yield layout.warning(
             f"attempt {number(attempt)} was started with rank {number(rank_number)}, which never"
