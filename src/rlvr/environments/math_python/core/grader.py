@@ -114,7 +114,10 @@ class Grader:
         # A plain process and none of multiprocessing's: those run the training script's imports
         # once more, torch among them, and start it anew where it has no `__main__` guard.
         worker = WorkerProcess(
-            [sys.executable, "-m", f"{__package__}.grading_worker", str(_MEMORY_BYTES)],
+            [
+                *(sys.executable, "-m", f"{__package__}.grading_worker"),
+                *(str(_MEMORY_BYTES), str(os.getpid())),
+            ],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         try:

@@ -1,7 +1,9 @@
-"""The process that grades: `python -m rlvr.environments.math_python.core.grading_worker BYTES`.
+"""The process that grades.
 
-It takes one message for each answer and sends one back. Its memory is limited to BYTES, and it
-dies with the process that started it.
+    python -m rlvr.environments.math_python.core.grading_worker BYTES HOST
+
+It takes one message for each answer and sends one back. Its memory is limited to BYTES, and it dies
+with the process HOST that started it.
 """
 
 import ctypes
@@ -19,12 +21,14 @@ _HEAD = struct.Struct(">I")
 _PR_SET_PDEATHSIG = 1
 
 
-def main(memory_bytes: int) -> None:
+def main(memory_bytes: int, host: int) -> None:
     """Answer until the host is gone."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever the libraries print is no reply
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != host:  # it was gone before the kernel was asked
+        return
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     while message := _receive(requests):
         asked = json.loads(message)
@@ -47,4 +51,4 @@ def _receive(requests: BinaryIO) -> bytes | None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))
