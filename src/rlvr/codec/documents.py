@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
+import orjson
+
 from rlvr.codec.shapes import build
 from rlvr.codec.text import dump, load
 from rlvr.codec.versions import check_version
@@ -18,7 +20,10 @@ _T = TypeVar("_T")
 def encode_document(values: Mapping[str, Any]) -> bytes:
     """A JSON document, indented for people, with the format version in it."""
     tagged = json.loads(dump({**values, "format_version": FORMAT_VERSION}))
-    return json.dumps(tagged, ensure_ascii=False, allow_nan=False, indent=2).encode() + b"\n"
+    try:
+        return orjson.dumps(tagged, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # nested deeper than it likes
+        return json.dumps(tagged, ensure_ascii=False, allow_nan=False, indent=2).encode() + b"\n"
 
 
 def decode_document(payload: bytes, where: str) -> dict[str, Any]:

@@ -30,8 +30,9 @@ from rlvr.record import (
     TokenEvidence,
     Trajectory,
 )
-from rlvr.schema import CONTENT, COST, DERIVED, EVIDENCE, IDENTITY, MESSAGES, SCORE, Column
+from rlvr.schema import COLUMNS, CONTENT, COST, DERIVED, EVIDENCE, IDENTITY, MESSAGES, SCORE, Column
 
+_FIELDS = tuple(column.field for column in COLUMNS)
 _REWARD, _ADVANTAGE = SCORE[1:]
 _NO_MESSAGES = {column.name: "{}" if column.name == "info" else "[]" for column in MESSAGES}
 
@@ -52,9 +53,8 @@ def to_table(batch: Sequence[Trajectory], *, tokens: bool | None = None) -> pa.T
     columns |= _cells(DERIVED, derived)
     # JSON from `dump` and its like needs no packing.
     columns |= {c.name: pa.array([row[c.name] for row in content], c.type) for c in CONTENT}
-    declared = IDENTITY + SCORE + EVIDENCE + COST + CONTENT + DERIVED
-    arrays: list[pa.Array[Any]] = [columns[column.name] for column in declared]
-    schema = [column.field for column in declared]
+    arrays: list[pa.Array[Any]] = [columns[column.name] for column in COLUMNS]
+    schema = list(_FIELDS)
     if has_tokens(batch) if tokens is None else tokens:
         extra = token_arrays([trajectory.tokens for trajectory in batch])
         arrays += [array for _, array in extra]

@@ -12,10 +12,11 @@ _Key = tuple[Mode, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Trajectories that make one file."""
+    """Trajectories that make one file, and what each of them holds, in bytes."""
 
     name: BatchName
     rows: tuple[Trajectory, ...]
+    sizes: tuple[int, ...] = ()
 
 
 def batch_key(trajectory: Trajectory) -> _Key:

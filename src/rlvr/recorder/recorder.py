@@ -315,14 +315,16 @@ class Recorder:
             self._tally.add(dropped=len(trajectories))
             return False
         try:
-            batches = self._namer.batches(trajectories)
-            sizes = [sum(map(trajectory_bytes, batch.rows)) for batch in batches]
+            batches = [
+                replace(batch, sizes=tuple(map(trajectory_bytes, batch.rows)))
+                for batch in self._namer.batches(trajectories)
+            ]
         except Exception as error:  # noqa: BLE001  the fence: training must not notice
             self._tally.add(failed=len(trajectories))
             self._fence.failed(error, f"{len(trajectories)} trajectories are not recorded.")
             return False
         self._fence.worked()
-        kept = [self._enqueue(batch, size) for batch, size in zip(batches, sizes, strict=True)]
+        kept = [self._enqueue(batch, sum(batch.sizes)) for batch in batches]
         for batch in batches:
             self._offer_to_sinks(batch)
         return all(kept)

@@ -21,7 +21,7 @@ from rlvr.recorder.chunk import Chunk
 from rlvr.recorder.fence import Fence
 from rlvr.recorder.naming import Batch
 from rlvr.recorder.report import Tally
-from rlvr.recorder.size import trajectory_bytes, value_bytes
+from rlvr.recorder.size import value_bytes
 from rlvr.store import (
     ROW_GROUP_BYTES,
     ROW_GROUP_ROWS,
@@ -62,6 +62,7 @@ class Writer:
         self._queue = queue
         self._tally = tally
         self._started_at = time.time()
+        self._process = process_mark(os.getpid())
         self._counted_at = time.monotonic()
         self._blobs: set[str] = set()
         self._patience_until: float | None = None
@@ -157,15 +158,16 @@ class Writer:
         self._count(closed=True)
 
     def _handle(self, batch: Batch, size: int) -> None:
-        self._count(closed=False)
         self._in_hand = batch
+        self._count(closed=False)
         try:
             changes = self._write_batch(batch)
         finally:
             self._queue.done(size)
         if self._let_go() is batch:
             self._tally.add(**changes)
-        self._count(closed=False)
+        if changes.get("recorded") != len(batch.rows):
+            self._count(closed=False)  # what was recorded the files show, what was lost they don't
         self._flush_chunks(force=False)
 
     def _let_go(self) -> Batch | None:
@@ -200,14 +202,18 @@ class Writer:
     def _encoded(self, batch: Batch) -> tuple[bytes, tuple[Trajectory, ...]]:
         """The file of a batch and the rows in it: without those that can't be encoded, if any."""
         try:
-            return _file(batch.rows), batch.rows
+            return _file(batch.rows, batch.sizes), batch.rows
         except Exception:  # noqa: BLE001  one alien value must not cost the whole batch
-            rows = tuple(row for row in batch.rows if self._encodable(row))
-        return (_file(rows), rows) if rows else (b"", rows)
+            sized = list(zip(batch.rows, batch.sizes, strict=True))
+            kept = [(row, size) for row, size in sized if self._encodable(row, size)]
+        if not kept:
+            return b"", ()
+        rows, sizes = zip(*kept, strict=True)
+        return _file(rows, sizes), rows
 
-    def _encodable(self, row: Trajectory) -> bool:
+    def _encodable(self, row: Trajectory, size: int) -> bool:
         try:
-            _file((row,))
+            _file((row,), (size,))
         except Exception as error:  # noqa: BLE001  the fence: a trainer may hand over anything
             self.codec_fence.failed(error, f"Trajectory {row.id} is not recorded.")
             return False
@@ -296,7 +302,7 @@ class Writer:
             "started_at": self._started_at,
             "written_at": time.time(),
             "pid": os.getpid(),
-            "process": process_mark(os.getpid()),
+            "process": self._process,
             "host": host_name(),
             "closed": closed,
         }
@@ -305,20 +311,19 @@ class Writer:
         )
 
 
-def _file(rows: Sequence[Trajectory]) -> bytes:
+def _file(rows: Sequence[Trajectory], sizes: Sequence[int]) -> bytes:
     for row in rows:
         for blob in row.blobs:
             blob_path(blob.sha256)
     tokens = has_tokens(rows)
-    return parquet_of_parts(to_table(part, tokens=tokens) for part in _parts(rows))
+    return parquet_of_parts(to_table(part, tokens=tokens) for part in _parts(rows, sizes))
 
 
-def _parts(rows: Sequence[Trajectory]) -> Iterator[Sequence[Trajectory]]:
+def _parts(rows: Sequence[Trajectory], sizes: Sequence[int]) -> Iterator[Sequence[Trajectory]]:
     """The rows as row groups hold them: a batch of long rollouts is never in memory twice."""
     part: list[Trajectory] = []
     held = 0
-    for row in rows:
-        size = trajectory_bytes(row)
+    for row, size in zip(rows, sizes, strict=True):
         if part and (len(part) == ROW_GROUP_ROWS or held + size > ROW_GROUP_BYTES):
             yield part
             part, held = [], 0

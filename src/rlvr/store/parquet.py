@@ -70,7 +70,9 @@ def _writer(buffer: pa.BufferOutputStream, schema: pa.Schema) -> pq.ParquetWrite
 
 def _row_groups(table: pa.Table, rows: int, group_bytes: int) -> Iterator[pa.Table]:
     """Slices of the table that respect both limits."""
-    pending = [table.slice(start, rows) for start in range(0, table.num_rows, rows)]
+    whole = 0 < table.num_rows <= rows
+    starts = range(0, table.num_rows, rows)
+    pending = [table] if whole else [table.slice(start, rows) for start in starts]
     pending.reverse()
     while pending:
         group = pending.pop()
