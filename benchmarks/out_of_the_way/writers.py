@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +27,10 @@ class Writer(Protocol):
 
 
 class Rlvr:
-    """The recorder; `write` is the hand-over."""
+    """The recorder; `write` is the hand-over.
+
+    Trainers never flush between steps, so what tells that a step is on disk is the report.
+    """
 
     def __init__(self, folder: Path) -> None:
         from rlvr.recorder import Recorder
@@ -37,7 +41,8 @@ class Rlvr:
         self.recorder.record_batch(rows)
 
     def finish(self) -> None:
-        self.recorder.flush(600)
+        while self.recorder.report().queued:
+            time.sleep(0.005)
 
     def close(self) -> None:
         report = self.recorder.close(600)
@@ -214,6 +219,7 @@ EVIDENCE = (
 def as_json(row: Trajectory) -> dict[str, Any]:
     """All that the record holds but its derived columns, as somebody would write it by hand.
 
+    Fields that no rollout here uses are left out; the record has a column of nulls for each.
     Results of tools stand in it twice, as the record has them: compression takes care of that.
     """
     shape: dict[str, Any] = {

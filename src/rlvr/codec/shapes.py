@@ -27,7 +27,7 @@ def as_dict(value: Any) -> dict[str, Any]:
     names, defaults, held = _fields(cast(Hashable, type(value)))
     return {
         name: field
-        for name, default, field in zip(names, defaults, held(value), strict=True)
+        for name, default, field in zip(names, defaults, held(value))  # noqa: B905  it costs a third
         if field is not default and (type(field) is not type(default) or field != default)
     }
 
