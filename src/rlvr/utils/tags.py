@@ -51,7 +51,7 @@ def tag_count(text: str, tag: str) -> int:
 
 
 def tags_validity(text: str) -> dict[str, bool]:
-    """For each of our tags that the text opens or closes, whether it is well formed; in one pass."""
+    """For each of our tags that the text uses, whether it is well formed; found in one pass."""
     found = [(match[1], *match.span()) for match in _TAGS.finditer(text)]
     if len(found) == 2 and found[1][0] == f"/{found[0][0]}":
         body = text[found[0][2] : found[1][1]]
