@@ -45,9 +45,7 @@ def two(tmp_path_factory):
     run_one(torchrun, folder, expect=1, kill_in_save=4)
     kept = files_of(folder / "rlvr")
     again = run_one(torchrun, folder, resume=True)
-    weights = {
-        place: json.loads((place / "weights-r0.json").read_text()) for place in (whole, folder)
-    }
+    weights = [json.loads((at / "weights-r0.json").read_text()) for at in (whole, folder)]
     run_one(alone, folder, resume=str(folder / "checkpoint-4"))
     return rlvr.open_run(whole), rlvr.open_run(folder), kept, again, weights
 
