@@ -20,6 +20,7 @@ __all__ = ["REQUEST_TIMEOUT_S", "VllmServer"]
 REQUEST_TIMEOUT_S = 300.0
 _RETRY_S = 1.0
 _PROBE_S = 10.0
+_CONFIG_S = 60.0  # the first such answer takes long: the server looks its whole machine over
 _NOT_FOUND = 404
 _DEV_MODE = "start the server with VLLM_SERVER_DEV_MODE=1 in its environment"
 _ADAPTERS = (
@@ -248,8 +249,7 @@ class VllmServer:
     def _config(self) -> Mapping[str, Any]:
         """The server's configuration; empty where it does not say (no dev mode, or an old one)."""
         try:
-            # The first answer takes a busy server long: it looks its whole machine over.
-            known = self.get("/server_info?config_format=json")
+            known = self.get("/server_info?config_format=json", timeout_s=_CONFIG_S)
         except InferenceError as error:
             if not isinstance(error.__cause__, urllib.error.HTTPError):
                 raise
