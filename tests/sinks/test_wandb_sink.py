@@ -128,7 +128,8 @@ def test_a_killed_service_never_stops_training_and_its_losses_are_counted(tmp_pa
     figures, errors = run_scenario(tmp_path, "killed", steps=20)
     assert figures["offered"] == 20 * 8
     assert figures["written"] >= ROWS
-    assert figures["failed"] == 3 * ROWS
+    # Off after three failures: of a step's table each, or the first of a history between two steps.
+    assert figures["failed"] in (2 * ROWS, 3 * ROWS)
     assert figures["dropped"] > 0
     assert figures["written"] + figures["dropped"] + figures["failed"] == 20 * ROWS
     assert "Connection" in figures["last_error"]
