@@ -5,7 +5,7 @@ set-up, and prints a table. A part that this machine can't run says "not run" an
 
     python scripts/check_gpu.py                                  one GPU of 24 GB or more
     python scripts/check_gpu.py --out docs/gpu-figures.md --json
-    python scripts/check_gpu.py --vllm /opt/vllm/bin/vllm        a vLLM of another environment
+    python scripts/check_gpu.py --vllm ENVIRONMENT/bin/vllm     a vLLM of another environment
     python scripts/check_gpu.py --device cpu --tiny              the same code, on any machine
 
 Its output is sharpened to the entropy of a trained policy: on a flat one rounding shows less. It is

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.out_of_the_way.writers import tokens_dict
+from benchmarks.out_of_the_way.workload import tokens_dict
 from inspect_ai.log import EvalConfig, EvalDataset, EvalPlan, EvalSample, EvalSpec, EvalStats
 from inspect_ai.log._recorders.eval import EvalRecorder
 from inspect_ai.model import (

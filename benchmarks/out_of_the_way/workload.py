@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -293,3 +294,9 @@ def _fresh_tokens(tokens: TokenDetails | None) -> TokenDetails | None:
         },
     )
     return TokenDetails(sequences=(copied,))
+
+
+def tokens_dict(sequence: TrainingSequence) -> dict[str, list[Any]]:
+    """The aligned lists of a training sequence. Attention is left out: it is 1 everywhere."""
+    names = ("ids", "loss_mask", "sampler_logprobs", "trainer_logprobs", "entropy")
+    return {name: list(getattr(sequence, name)) for name in names}

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from rlvr.record import Message, TrainingSequence, Trajectory
+from benchmarks.out_of_the_way.workload import tokens_dict
+
+from rlvr.record import Message, Trajectory
 
 
 class Writer(Protocol):
@@ -275,12 +277,6 @@ def message_dict(message: Message) -> dict[str, Any]:
             for call in message.tool_calls
         ]
     return shape
-
-
-def tokens_dict(sequence: TrainingSequence) -> dict[str, list[Any]]:
-    """The aligned lists of a training sequence. Attention is left out: it is 1 everywhere."""
-    names = ("ids", "loss_mask", "sampler_logprobs", "trainer_logprobs", "entropy")
-    return {name: list(getattr(sequence, name)) for name in names}
 
 
 def _trl_message(message: Message) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rlvr.codec import dump_plain, load, text_hash
 from rlvr.codec.messages import messages_json
-from rlvr.codec.shapes import message_shape
+from rlvr.codec.shapes import as_dict, call_shape
 from rlvr.record import ContentPart, Message, ToolCall
 
 TEXTS = st.text(st.characters(), max_size=40) | st.sampled_from(
@@ -35,6 +35,16 @@ MESSAGES = st.builds(
     name=OPTIONAL,
     rest=OPTIONAL,
 )
+
+
+def message_shape(message):
+    """A message as a dict, the slow way."""
+    shape = as_dict(message)
+    if message.parts:
+        shape["parts"] = [as_dict(part) for part in message.parts]
+    if message.tool_calls:
+        shape["tool_calls"] = [call_shape(call) for call in message.tool_calls]
+    return shape
 
 
 @given(st.lists(MESSAGES, max_size=4))

@@ -131,6 +131,7 @@ def test_fsdp2_shards_weights_and_optimizer(fsdp):
 
 def test_fsdp2_records_completely_and_samples_from_whole_weights(fsdp):
     first, second, run = fsdp
+    assert run.info.world_size == 2
     joined = [
         {**new, "batches": old["batches"][:1] + new["batches"]}
         for old, new in zip(first, second, strict=True)

@@ -32,16 +32,6 @@ def as_dict(value: Any) -> dict[str, Any]:
     }
 
 
-def message_shape(message: Message) -> dict[str, Any]:
-    """A message as a dict."""
-    shape = as_dict(message)
-    if message.parts:
-        shape["parts"] = [as_dict(part) for part in message.parts]
-    if message.tool_calls:
-        shape["tool_calls"] = [call_shape(call) for call in message.tool_calls]
-    return shape
-
-
 def call_shape(call: ToolCall) -> dict[str, Any]:
     """A tool call as a dict; its fields have no defaults, so all are there."""
     return {"id": call.id, "name": call.name, "arguments": call.arguments}

@@ -1,10 +1,26 @@
-"""The messages of a completion, whatever they are made of.
+"""The messages of a conversation: those it starts from, and a completion's, whatever they are.
 
 A message is a mapping with a role, and content that may be text, None or a list of parts.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+
+def opening_messages(system: str, question: str) -> list[dict[str, str]]:
+    """The conversation that a rollout starts from."""
+    return [{"role": "system", "content": system}, {"role": "user", "content": question}]
+
+
+def tool_of_one_text(name: str, description: str, argument: str) -> dict[str, Any]:
+    """The schema of a tool that takes one text, as an OpenAI request names it."""
+    parameters = {
+        "type": "object",
+        "properties": {argument: {"type": "string"}},
+        "required": [argument],
+    }
+    function = {"name": name, "description": description, "parameters": parameters}
+    return {"type": "function", "function": function}
 
 
 def final_text(completion: object) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rlvr.environments.messages import opening_messages, tool_of_one_text
 from rlvr.environments.settings import PromptStyle
 
 FULL = r"""Solve the problem. You may compute with the `python` tool.
@@ -18,18 +19,9 @@ and put nothing else in the box.""".replace("\\\n", "")
 
 BRIEF = r"Compute with python, then end with \boxed{answer}."
 
-PYTHON: Mapping[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "python",
-        "description": "Run a Python program and return what it prints.",
-        "parameters": {
-            "type": "object",
-            "properties": {"code": {"type": "string"}},
-            "required": ["code"],
-        },
-    },
-}
+PYTHON: Mapping[str, Any] = tool_of_one_text(
+    "python", "Run a Python program and return what it prints.", "code"
+)
 
 
 def system_prompt(style: PromptStyle) -> str:
@@ -39,7 +31,4 @@ def system_prompt(style: PromptStyle) -> str:
 
 def prompt_messages(question: str, style: PromptStyle) -> list[dict[str, str]]:
     """The conversation that a rollout starts from: the system message, then the bare problem."""
-    return [
-        {"role": "system", "content": system_prompt(style)},
-        {"role": "user", "content": question},
-    ]
+    return opening_messages(system_prompt(style), question)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rlvr.environments.messages import opening_messages, tool_of_one_text
 from rlvr.environments.settings import PromptStyle
 
 FULL = """\
@@ -24,18 +25,9 @@ how the documents lead to the answer
 
 BRIEF = "Retrieve one fact a step. End with <think>, <cite>ids</cite>, <answer>words</answer>."
 
-RETRIEVE: Mapping[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "retrieve",
-        "description": "Find documents about one query.",
-        "parameters": {
-            "type": "object",
-            "properties": {"query": {"type": "string"}},
-            "required": ["query"],
-        },
-    },
-}
+RETRIEVE: Mapping[str, Any] = tool_of_one_text(
+    "retrieve", "Find documents about one query.", "query"
+)
 
 
 def system_prompt(style: PromptStyle) -> str:
@@ -45,7 +37,4 @@ def system_prompt(style: PromptStyle) -> str:
 
 def prompt_messages(question: str, style: PromptStyle) -> list[dict[str, str]]:
     """The conversation that a rollout starts from: the system message, then the bare question."""
-    return [
-        {"role": "system", "content": system_prompt(style)},
-        {"role": "user", "content": question},
-    ]
+    return opening_messages(system_prompt(style), question)
