@@ -1,10 +1,20 @@
 """What every environment's options have in common."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rlvr.environments.rows import SYNTHETIC, parse_specs
 from rlvr.errors import ConfigurationError
+
+
+class Rewards(StrEnum):
+    """`revised` is our formula of an environment, `original` the one that its users know."""
+
+    REVISED = "revised"
+    ORIGINAL = "original"
+
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -14,6 +24,22 @@ class PromptStyle(StrEnum):
 
     FULL = "full"
     BRIEF = "brief"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an environment comes from, for the record of what is done with it.
+
+    loader: a module whose `load_environment(**options)` makes it again, and whose
+    `load_rubric(**options)`, where it has one, makes its rubric alone. dataset, eval_dataset: the
+    specs of its rows. outcome: the component that says whether an answer is right.
+    """
+
+    loader: str
+    options: Mapping[str, Any]
+    dataset: str | None = None
+    eval_dataset: str | None = None
+    outcome: str | None = None
 
 
 def choice(kind: type[_Choice], value: str, *, option: str) -> _Choice:

@@ -13,6 +13,13 @@ class RunInfo:
     `repairs` maps each repair's name to whether it is on. `components` maps each reward
     component to its weight. `token_details_every`: token details are kept of each step that is a
     multiple of it, 0 for none, None if not known. `command` has its secrets masked.
+
+    `dataset` is the spec of what was trained on, or of what an evaluation asked; `eval_dataset`
+    that of the evaluations inside a training. `outcome` names the component that says whether an
+    answer is right. `environment` says how to load the environment again: `loader`, a module with
+    `load_environment`, and its `options`. `scoring` says how it scored: `thread`, "main" or
+    "worker", and `scorers`, which maps each component to the function behind it and a hash of its
+    source. In a run of an evaluation `num_generations` counts the rollouts of each example.
     """
 
     run: str
@@ -27,6 +34,10 @@ class RunInfo:
     sampling: Mapping[str, Json] = field(default_factory=dict)
     limits: Mapping[str, Json] = field(default_factory=dict)
     dataset: str | None = None
+    eval_dataset: str | None = None
+    outcome: str | None = None
+    environment: Mapping[str, Json] = field(default_factory=dict)
+    scoring: Mapping[str, Json] = field(default_factory=dict)
     components: Mapping[str, float] = field(default_factory=dict)
     num_generations: int | None = None
     scale_rewards: bool | None = None

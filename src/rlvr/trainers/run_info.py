@@ -12,6 +12,8 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from rlvr.capture.plain import plain
+from rlvr.capture.scorers import scorer_sources
+from rlvr.environments.settings import Origin
 from rlvr.record import Json, RunInfo
 from rlvr.trainers.gathering import parameter_count
 from rlvr.trainers.repairs import Repair
@@ -21,9 +23,11 @@ _PACKAGES = (
     "accelerate",
     "datasets",
     "deepspeed",
+    "latex2sympy2-extended",
     "math-verify",
     "openai",
     "peft",
+    "sympy",
     "torch",
     "transformers",
     "trl",
@@ -121,7 +125,8 @@ def run_info_of(trainer: Any, run: str | None, repairs: Set[Repair], inference: 
             "max_tokens": trainer.max_tokens,
             "max_turns": getattr(env, "max_turns", None),
         },
-        dataset=getattr(env, "dataset_spec", None),
+        **origin_fields(env),
+        scoring={"thread": "worker", "scorers": scorer_sources(rubric)},
         components=dict(weights),
         num_generations=trainer.num_generations,
         scale_rewards=bool(trainer.scale_rewards),
@@ -136,6 +141,19 @@ def run_info_of(trainer: Any, run: str | None, repairs: Set[Repair], inference: 
         commit=commit,
         dirty=dirty,
     )
+
+
+def origin_fields(env: Any) -> dict[str, Any]:
+    """The fields of RunInfo that an environment's `origin` gives; none where it has none."""
+    origin = getattr(env, "origin", None)
+    if not isinstance(origin, Origin):
+        return {}
+    return {
+        "dataset": origin.dataset,
+        "eval_dataset": origin.eval_dataset,
+        "outcome": origin.outcome,
+        "environment": {"loader": origin.loader, "options": plain(origin.options)},
+    }
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

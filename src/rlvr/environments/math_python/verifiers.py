@@ -28,7 +28,14 @@ from rlvr.environments.math_python.core.tool import (
     recorded_result,
     shown_result,
 )
-from rlvr.environments.settings import PromptStyle, check_positive, choice, synthetic_evaluation
+from rlvr.environments.settings import (
+    Origin,
+    PromptStyle,
+    Rewards,
+    check_positive,
+    choice,
+    synthetic_evaluation,
+)
 from rlvr.errors import ConfigurationError, MissingDependency
 from rlvr.sandbox import Limits, Sandbox, SandboxKind, open_sandbox
 
@@ -56,6 +63,7 @@ def load_environment(
     max_level: int | None = None,
     sort_by_level: bool = False,
     prompt_style: str = "full",
+    rewards: str = "revised",
     sandbox: str = SandboxKind.BUBBLEWRAP,
     tool_limit_s: float = 10.0,
     tool_characters: int = 1500,
@@ -71,6 +79,8 @@ def load_environment(
         max_level: keep problems up to this level; None keeps all.
         sort_by_level: order the problems by level.
         prompt_style: full, or brief for a tiny model.
+        rewards: revised; or original, correctness by the MathRubric of verifiers alone, which
+            scores every answer 0 off the main thread (see docs/findings/scorer-silent.md).
         sandbox: bubblewrap; or none-i-accept-the-risk, which runs what the model writes with the
             rights of whoever trains.
         tool_limit_s: seconds that a call of the tool may take.
@@ -82,6 +92,7 @@ def load_environment(
         SandboxUnavailable: model code can't run safely here.
         ScorerUnavailable: the processes that score do not start.
     """
+    options = dict(locals())
     style = choice(PromptStyle, prompt_style, option="prompt_style")
     selection = Selection(max_level=max_level, sort_by_level=sort_by_level)
     check_positive(max_turns=max_turns, tool_characters=tool_characters)
@@ -91,15 +102,22 @@ def load_environment(
         to_dataset(load_examples(eval_datasets, selection), style) if eval_datasets else None
     )
     limits = Limits(wall_s=tool_limit_s)
+    rubric = load_rubric(rewards=rewards, scorer_limit_s=scorer_limit_s)
     return MathPythonEnvironment(
-        dataset_spec=datasets,
+        origin=Origin(
+            loader=__name__,
+            options=options,
+            dataset=datasets,
+            eval_dataset=eval_datasets,
+            outcome=rubric.get_reward_func_names()[0],
+        ),
         sandbox=open_sandbox(sandbox, limits),
         limits=limits,
         tool_characters=tool_characters,
         dataset=dataset,
         eval_dataset=eval_dataset,
         system_prompt=system_prompt(style),
-        grader=Grader(limit_s=scorer_limit_s),
+        rubric=rubric,
         max_turns=max_turns,
     )
 
@@ -107,7 +125,7 @@ def load_environment(
 class MathPythonEnvironment(vf.ToolEnv):  # type: ignore[misc]
     """Rollouts of up to `max_turns` turns with one tool, `python`, that keeps nothing.
 
-    `dataset_spec` says where the problems come from; it is kept with a recorded run. The tool
+    `origin` says where it comes from; it is kept with a recorded run. The tool
     returns the whole execution as text, which is what a recorder keeps; the model is shown its
     output, cut to `tool_characters`. A call that can't be run is answered with a message that says
     why, and never raises.
@@ -117,17 +135,15 @@ class MathPythonEnvironment(vf.ToolEnv):  # type: ignore[misc]
         self,
         *,
         sandbox: Sandbox,
-        grader: Grader,
         limits: Limits,
         tool_characters: int,
         max_turns: int,
-        dataset_spec: str | None = None,
+        origin: Origin | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(tools=[], max_turns=max_turns, rubric=make_rubric(grader), **options)
-        self.dataset_spec = dataset_spec
+        super().__init__(tools=[], max_turns=max_turns, **options)
+        self.origin = origin
         self.sandbox = sandbox
-        self.grader = grader
         self.limits = limits
         self.tool_characters = tool_characters
         # Set by hand: the schema derived from a signature adds titles, `strict` and the like,
@@ -139,7 +155,7 @@ class MathPythonEnvironment(vf.ToolEnv):  # type: ignore[misc]
     def close(self) -> None:
         """Stop the processes of the sandbox and of the scorer, as the end of Python does."""
         self.sandbox.close()
-        self.grader.close()
+        close_rubric(self.rubric)
 
     async def python(self, code: str) -> str:
         """Run a program in the sandbox; everything that came of it (see `read_result`)."""
@@ -169,6 +185,38 @@ class MathPythonEnvironment(vf.ToolEnv):  # type: ignore[misc]
         return shown_result(execution, self.limits, max_characters=self.tool_characters)
 
 
+def load_rubric(rewards: str = "revised", scorer_limit_s: float = 3.0, **_: Any) -> Any:
+    """The rubric of `load_environment` with the same options, without its problems and its tool.
+
+    Its first function says whether an answer is right. `close_rubric` ends what it holds.
+
+    Raises:
+        ConfigurationError: there are no such rewards.
+        ScorerUnavailable: the processes that score do not start.
+    """
+    if choice(Rewards, rewards, option="rewards") is Rewards.ORIGINAL:
+        return original_rubric()
+    return make_rubric(Grader(limit_s=scorer_limit_s))
+
+
+def close_rubric(rubric: Any) -> None:
+    """Stop the processes that a rubric of ours scores in; others hold none."""
+    grader = vars(rubric).get("grader")
+    if isinstance(grader, Grader):
+        grader.close()
+
+
+def original_rubric() -> Any:
+    """The library's own MathRubric, as its users' math-python has it, and counters of calls.
+
+    It asks math-verify in the thread it is called in, and scores 0.0 whatever that raises.
+    """
+    rubric = vf.MathRubric(parser=vf.Parser(extract_fn=vf.extract_boxed_answer))
+    for name in ("tool_calls", "tool_errors"):
+        rubric.add_reward_func(_outline_function(name), weight=0.0)
+    return rubric
+
+
 def make_rubric(grader: Grader) -> Any:
     """The verifiers rubric: every component of `WEIGHTS`, as a function of that name.
 
@@ -178,7 +226,12 @@ def make_rubric(grader: Grader) -> Any:
         _grade_function(name, grader) if name in OF_GRADE else _outline_function(name)
         for name in WEIGHTS
     ]
-    return vf.Rubric(funcs=functions, weights=list(WEIGHTS.values()), parallelize_scoring=False)
+    return vf.Rubric(
+        funcs=functions,
+        weights=list(WEIGHTS.values()),
+        parallelize_scoring=False,
+        grader=grader,
+    )
 
 
 async def grade_of(grader: Grader, completion: object, answer: str, state: _State) -> Grade:

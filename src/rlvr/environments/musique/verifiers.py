@@ -16,14 +16,21 @@ from rlvr.environments.musique.core.prompts import (
 )
 from rlvr.environments.musique.core.retrieval import Retriever, make_retriever, search
 from rlvr.environments.musique.core.rewards import (
+    OUTCOME,
     REVISED_WEIGHTS,
-    Rewards,
     Scorer,
     read_outcome,
     scorers,
 )
 from rlvr.environments.musique.core.rewards import reward_original as original_total
-from rlvr.environments.settings import PromptStyle, check_positive, choice, synthetic_evaluation
+from rlvr.environments.settings import (
+    Origin,
+    PromptStyle,
+    Rewards,
+    check_positive,
+    choice,
+    synthetic_evaluation,
+)
 from rlvr.errors import ConfigurationError, MissingDependency
 
 try:
@@ -77,13 +84,20 @@ def load_environment(
         ConfigurationError: an option or a dataset can't work; the message says what to do.
         MissingDependency: semantic and hybrid without sentence-transformers.
     """
+    options = {name: value for name, value in locals().items() if name != "embed"}
     style = choice(PromptStyle, prompt_style, option="prompt_style")
     selection = Selection(max_hops=max_hops, sort_by_hops=sort_by_hops, noise=noise, seed=seed)
     formula = choice(Rewards, rewards, option="rewards")
     check_positive(top_k=top_k, max_turns=max_turns)
     eval_datasets = eval_datasets or synthetic_evaluation(datasets)
     return MusiqueEnvironment(
-        dataset_spec=datasets,
+        origin=Origin(
+            loader=__name__,
+            options=options,
+            dataset=datasets,
+            eval_dataset=eval_datasets,
+            outcome=OUTCOME,
+        ),
         retriever=make_retriever(retriever, embed=embed, embedding_model=embedding_model),
         top_k=top_k,
         dataset=to_dataset(load_examples(datasets, selection), style),
@@ -96,10 +110,19 @@ def load_environment(
     )
 
 
+def load_rubric(rewards: str = "revised", **_: Any) -> Any:
+    """The rubric of `load_environment` with the same options, without its questions.
+
+    Raises:
+        ConfigurationError: there are no such rewards.
+    """
+    return make_rubric(choice(Rewards, rewards, option="rewards"))
+
+
 class MusiqueEnvironment(vf.StatefulToolEnv):  # type: ignore[misc]
     """Rollouts over the paragraphs in `info`: up to `max_turns` turns, one tool, `retrieve`.
 
-    `dataset_spec` says where the questions come from; it is kept with a recorded run.
+    `origin` says where it comes from; it is kept with a recorded run.
 
     A call that can't be run (arguments that are no JSON, an unknown tool, no query) is answered
     with a message that says why, and never raises: upstream, one such call ends the training.
@@ -111,11 +134,11 @@ class MusiqueEnvironment(vf.StatefulToolEnv):  # type: ignore[misc]
         retriever: Retriever,
         top_k: int,
         max_turns: int,
-        dataset_spec: str | None = None,
+        origin: Origin | None = None,
         **options: Any,
     ) -> None:
         super().__init__(tools=[], max_turns=max_turns, **options)
-        self.dataset_spec = dataset_spec
+        self.origin = origin
         self.retriever = retriever
         self.top_k = top_k
         # Set by hand: the schema derived from a signature adds titles, `strict` and the like,

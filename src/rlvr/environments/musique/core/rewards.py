@@ -10,7 +10,6 @@ up to 0.525 per two hops, citing every document is free, and the number of hops 
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from rlvr.environments.messages import final_text
 from rlvr.environments.musique.core.answers import exact, f1_score, overlap
@@ -22,7 +21,10 @@ from rlvr.environments.musique.core.completions import (
     tag_is_valid,
 )
 from rlvr.environments.musique.core.examples import MusiqueExample
+from rlvr.environments.settings import Rewards
 
+OUTCOME = "exact_match"
+"""The component that says whether an answer is right."""
 COMPONENTS = ("exact_match", "f1", "retrieval_recall", "retrieval_precision", "citation", "format")
 REVISED_WEIGHTS: Mapping[str, float] = dict(
     zip(COMPONENTS, (0.74, 0.06, 0.08, 0.02, 0.05, 0.05), strict=True)
@@ -30,13 +32,6 @@ REVISED_WEIGHTS: Mapping[str, float] = dict(
 ORIGINAL_FACTORS: Mapping[str, float] = dict(
     zip(COMPONENTS, (1.0, 0.9, 1.0, 0.4, 0.6, 0.1), strict=True)
 )
-
-
-class Rewards(StrEnum):
-    """Which formula adds the components up."""
-
-    REVISED = "revised"
-    ORIGINAL = "original"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
