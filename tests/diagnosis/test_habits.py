@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from tests.builders import trajectory
 
+from rlvr.analysis.statistics import clustered, share
 from rlvr.codec import to_table
 from rlvr.diagnosis import Rollouts
-from rlvr.diagnosis.habits import Standing, clustered, habit, percent, since_step
-from rlvr.diagnosis.statistics import share
+from rlvr.diagnosis.habits import Standing, habit, percent, since_step
 from rlvr.diagnosis.thresholds import COSTLY_HABIT
 
 

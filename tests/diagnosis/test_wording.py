@@ -2,8 +2,8 @@
 
 import pytest
 
+from rlvr.analysis.statistics import onset
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
-from rlvr.diagnosis.statistics import onset
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats, Ints, Mask
 from rlvr.diagnosis.finding import Example
-from rlvr.diagnosis.rollouts import Floats, Ints, Mask, Rollouts
+from rlvr.diagnosis.rollouts import Rollouts
 
 COUNT = 3
 

@@ -5,7 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from rlvr.diagnosis.rollouts import Floats, Ints, Mask, Rollouts
+from rlvr.analysis.columns import Floats, Ints, Mask
+from rlvr.diagnosis.rollouts import Rollouts
 from rlvr.diagnosis.thresholds import GAP
 
 

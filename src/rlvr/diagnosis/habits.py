@@ -6,14 +6,14 @@ from enum import StrEnum
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats, Ints, Mask
+from rlvr.analysis.statistics import Share, Side, clustered
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Number, Severity, Unknown
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Floats, Ints, Mask, Rollouts
-from rlvr.diagnosis.statistics import Share, Side, share
+from rlvr.diagnosis.rollouts import Rollouts
 from rlvr.diagnosis.thresholds import (
     EARLY_SHARE,
-    ENOUGH_CLUSTERS,
     FLAT_SPREAD,
     LARGE_MAJORITY,
 )
@@ -125,24 +125,6 @@ def _share(rollouts: Rollouts, hits: Floats | Mask, trials: Floats | Mask, where
     hit: Floats = np.bincount(group, weights=hits[chosen].astype(np.float64)).astype(np.float64)
     tried: Floats = np.bincount(group, weights=trials[chosen].astype(np.float64)).astype(np.float64)
     return clustered(hit[tried > 0], tried[tried > 0])
-
-
-def clustered(hits: Floats, trials: Floats) -> Share:
-    """The share over clusters that have so many hits of so many trials each, shape (clusters,).
-
-    The interval is that of as many independent trials as have the same variance: the variance of a
-    ratio over clusters (L. Kish, Survey Sampling, 1965), which must lie between that of one trial
-    a cluster and that of independent trials. With few clusters, no hits, or nothing else, nobody
-    can know it, and each cluster counts as one trial.
-    """
-    hit, tried, count = float(hits.sum()), float(trials.sum()), len(trials)
-    if not tried or not 0 < hit < tried or count < ENOUGH_CLUSTERS:
-        return share(hit, tried, clusters=count)
-    value = hit / tried
-    residuals = hits - value * trials
-    variance = float((residuals**2).sum()) * count / (count - 1) / tried**2
-    independent = value * (1 - value) / variance if variance > 0 else tried
-    return share(hit, tried, clusters=min(max(independent, count), tried))
 
 
 def since_step(rollouts: Rollouts, hits: Mask, threshold: float) -> int | None:

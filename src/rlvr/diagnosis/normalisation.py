@@ -12,7 +12,8 @@ from enum import StrEnum
 import numpy as np
 
 from rlvr.analysis.advantage import EPSILON
-from rlvr.diagnosis.rollouts import Floats, Mask, Rollouts
+from rlvr.analysis.columns import Floats, Mask
+from rlvr.diagnosis.rollouts import Rollouts
 from rlvr.diagnosis.thresholds import FLAT_SPREAD, UNAFFECTED
 
 _CLOSE = 1e-3  # trainers compute in float32, and other orders of summation are allowed

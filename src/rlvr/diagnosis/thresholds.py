@@ -33,10 +33,6 @@ GAP_SOME = 0.05
 EARLY_SHARE = 1 / 3
 """What "at first" means in a run: its first third."""
 
-ENOUGH_CLUSTERS = 20
-"""From so many groups on, their variance is estimated from themselves: with 19 degrees of freedom
-the quantile that it ought to be read with is 2.86 instead of 2.58, an interval a tenth wider."""
-
 LARGE_MAJORITY = 0.75
 """A habit of more rollouts than this leaves a group of four one rollout without it on average, and
 so nothing to compare: the advantage is no longer about what the task asks."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlvr.diagnosis.habits import clustered
-from rlvr.diagnosis.statistics import Share, share
+from rlvr.analysis.statistics import Share, clustered, share
 from rlvr.diagnosis.thresholds import LARGE_MAJORITY
 from rlvr.record import ToolResult, Trajectory
 from rlvr.utils.text import one_line

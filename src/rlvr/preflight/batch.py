@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from rlvr.diagnosis.statistics import Side, share
+from rlvr.analysis.statistics import Side, share
 from rlvr.diagnosis.thresholds import FLAT_SPREAD
 from rlvr.preflight.dry_batch import DryBatch, DryRollout, Undecidable, repaired, sharded
 from rlvr.preflight.thresholds import CUT

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats
+from rlvr.analysis.statistics import Side, onset, share
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -20,8 +22,6 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Floats
-from rlvr.diagnosis.statistics import Side, onset, share
 from rlvr.diagnosis.thresholds import (
     CONSTANT,
     CONSTANT_FOR_SURE,

@@ -6,6 +6,8 @@ from itertools import combinations
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats, Ints
+from rlvr.analysis.statistics import Z
 from rlvr.diagnosis.detectors.wording import counted, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -19,8 +21,6 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
-from rlvr.diagnosis.rollouts import Floats, Ints
-from rlvr.diagnosis.statistics import Z
 from rlvr.diagnosis.thresholds import CANCELLED, CONFLICT, CONFLICT_GROUPS, FLAT_SPREAD
 
 CODE = "components-conflict"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rlvr.analysis.columns import Mask
 from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
 from rlvr.diagnosis.detectors.wording import counted, in_rollouts, listed
 from rlvr.diagnosis.evidence import RunEvidence
@@ -17,7 +18,6 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Mask
 
 CODE = "context-not-attended"
 _LOOKALIKES = (

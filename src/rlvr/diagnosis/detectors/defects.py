@@ -1,7 +1,8 @@
 """What defects of the code have in common: any rollout shows one, and it ends when it is mended."""
 
+from rlvr.analysis.columns import Mask
 from rlvr.diagnosis.finding import Severity
-from rlvr.diagnosis.rollouts import Mask, Rollouts
+from rlvr.diagnosis.rollouts import Rollouts
 from rlvr.diagnosis.thresholds import UNAFFECTED
 
 

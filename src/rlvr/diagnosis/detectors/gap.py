@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rlvr.analysis.columns import Mask
+from rlvr.analysis.statistics import Share, Side, onset, share
 from rlvr.diagnosis.detectors.gap_causes import Cause, average, cause_of, start_of
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
@@ -20,8 +22,6 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Mask
-from rlvr.diagnosis.statistics import Share, Side, onset, share
 from rlvr.diagnosis.thresholds import GAP, GAP_COMMON, GAP_SOME
 from rlvr.record import Trajectory
 

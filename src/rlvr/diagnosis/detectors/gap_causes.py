@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats, Mask
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Floats, Mask
 from rlvr.diagnosis.thresholds import GAP
 
 _START_SHARE = 0.1

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvr.analysis.columns import Mask
+from rlvr.analysis.statistics import Share, Side, onset, share
 from rlvr.diagnosis.detectors.wording import listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import (
@@ -19,8 +21,6 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Mask
-from rlvr.diagnosis.statistics import Share, Side, onset, share
 from rlvr.diagnosis.thresholds import FLAT_COSTLY, FLAT_HOPELESS, FLAT_NOTED, FLAT_SPREAD
 
 CODE = "zero-variance-groups"

@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
 from rlvr.diagnosis.finding import (
@@ -28,7 +29,6 @@ from rlvr.diagnosis.habits import (
     severity,
     since_step,
 )
-from rlvr.diagnosis.rollouts import Floats
 from rlvr.diagnosis.thresholds import MALFORMED_CALLS
 from rlvr.utils.text import one_line
 

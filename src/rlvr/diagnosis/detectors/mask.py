@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats, Mask
 from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
@@ -22,7 +23,7 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Floats, Mask, Rollouts
+from rlvr.diagnosis.rollouts import Rollouts
 from rlvr.record import Trajectory
 
 CODE = "mask-on-wrong-roles"

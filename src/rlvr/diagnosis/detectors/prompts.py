@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvr.analysis.columns import Ints, Mask
+from rlvr.analysis.statistics import Share, Side, onset, share
 from rlvr.diagnosis.detectors.wording import counted, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import (
@@ -17,8 +19,7 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
-from rlvr.diagnosis.rollouts import Ints, Mask, Rollouts
-from rlvr.diagnosis.statistics import Share, Side, onset, share
+from rlvr.diagnosis.rollouts import Rollouts
 from rlvr.diagnosis.thresholds import REPEATED, UNAFFECTED
 
 CODE = "duplicate-prompts"

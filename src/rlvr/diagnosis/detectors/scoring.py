@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 
+from rlvr.analysis.columns import Mask
+from rlvr.analysis.statistics import Share, Side, share
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -18,8 +20,6 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Mask
-from rlvr.diagnosis.statistics import Share, Side, share
 from rlvr.diagnosis.thresholds import UNAFFECTED, WRONG_REWARDS
 from rlvr.record import ScoreStatus
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rlvr.analysis.statistics import Side, onset, share
 from rlvr.diagnosis.detectors.stated import (
     ExactAnswer,
     StatingRollouts,
@@ -23,7 +24,6 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
-from rlvr.diagnosis.statistics import Side, onset, share
 from rlvr.diagnosis.thresholds import CONTRADICTED, SILENT
 
 CODE = "scorer-silent"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats, Mask
 from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
 from rlvr.diagnosis.detectors.wording import counted, percent
 from rlvr.diagnosis.evidence import RunEvidence
@@ -16,7 +17,6 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Floats, Mask
 
 CODE = "wrong-policy-version"
 

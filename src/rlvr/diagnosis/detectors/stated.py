@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats, Mask
+from rlvr.analysis.statistics import Share, Side, share
 from rlvr.diagnosis.evidence import RunEvidence
-from rlvr.diagnosis.rollouts import Floats, Mask
-from rlvr.diagnosis.statistics import Share, Side, share
 from rlvr.diagnosis.thresholds import FLAT_SPREAD, STATING_GROUPS
 from rlvr.record import Trajectory
 from rlvr.utils.answers import final_answer

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rlvr.analysis.columns import Mask
 from rlvr.diagnosis.detectors.defects import end_of_defect, severity_of_defect
 from rlvr.diagnosis.detectors.departures import (
     Departure,
@@ -26,7 +27,7 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Mask, Rollouts
+from rlvr.diagnosis.rollouts import Rollouts
 
 CODE = "tokens-not-sampled"
 

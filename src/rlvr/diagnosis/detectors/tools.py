@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rlvr.analysis.columns import Floats, Mask
+from rlvr.analysis.statistics import Side
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
 from rlvr.diagnosis.finding import (
@@ -28,8 +30,7 @@ from rlvr.diagnosis.habits import (
     percent,
     since_step,
 )
-from rlvr.diagnosis.rollouts import Floats, Mask, Rollouts
-from rlvr.diagnosis.statistics import Side
+from rlvr.diagnosis.rollouts import Rollouts
 from rlvr.diagnosis.thresholds import (
     COSTLY_HABIT,
     FAILING_CALLS,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rlvr.analysis.columns import Mask
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
 from rlvr.diagnosis.finding import (
@@ -31,7 +32,6 @@ from rlvr.diagnosis.habits import (
     since_step,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.rollouts import Mask
 from rlvr.diagnosis.thresholds import COSTLY_HABIT
 
 CODE = "truncation"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rlvr.analysis.columns import Mask
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
 from rlvr.diagnosis.finding import Finding, Healthy, LookAlike, Number, Outcome, Plot, Unknown
@@ -17,7 +18,6 @@ from rlvr.diagnosis.habits import (
     severity,
     since_step,
 )
-from rlvr.diagnosis.rollouts import Mask
 from rlvr.diagnosis.thresholds import COSTLY_HABIT
 
 CODE = "turn-limit"

@@ -1,5 +1,7 @@
 """Do the policy's tool calls get parsed, or do they stay in its text?"""
 
+from rlvr.analysis.columns import Mask
+from rlvr.analysis.statistics import Side
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
 from rlvr.diagnosis.finding import (
@@ -14,8 +16,6 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.habits import Habit, Standing, habit, lost, percent, severity, since_step
-from rlvr.diagnosis.rollouts import Mask
-from rlvr.diagnosis.statistics import Side
 from rlvr.diagnosis.thresholds import COSTLY_HABIT, LARGE_MAJORITY
 from rlvr.record import Trajectory
 from rlvr.utils.tags import unparsed_calls

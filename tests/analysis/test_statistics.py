@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlvr.diagnosis.statistics import Side, Z, share
+from rlvr.analysis.statistics import Side, Z, share
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.none() | st.integers(1, 10_000))
