@@ -15,43 +15,67 @@ On a CPU, without a server and without a download:
         --inference embedded --prompt-style brief --max-turns 5 --max-tokens 48 --max-seq-len 512 \
         --learning-rate 3e-4 --lr-scheduler constant --batch-size 64 \
         --gradient-accumulation-steps 1 --loss-type bnpo --scale-rewards --report-to none
+
+Evaluate a model, here or behind an OpenAI-compatible server; that is recorded as a run too:
+
+    scripts/train_musique.py evaluate --model demo --datasets "synthetic,seed-0,validation[:32]" \
+        --prompt-style brief --max-turns 5 --max-tokens 48 --max-seq-len 512
+    scripts/train_musique.py evaluate --endpoint http://127.0.0.1:8000/v1 --rollouts 4
 """
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Exit, Option
+from typer import Option
 
-from rlvr.cli.output import say
-from rlvr.cli.scripts import Launch, run_script, script_app, with_flags
-from rlvr.trainers.options import Machine, TrainingOptions
+from rlvr.cli.evaluating import run_evaluation
+from rlvr.cli.scripts import run_script, script_app, with_flags
+from rlvr.cli.training import run_training
+from rlvr.evaluation.options import EvaluationOptions
+from rlvr.trainers.options import TrainingOptions
 from rlvr.trainers.policy import LoraOptions
 
 app = script_app()
+
+Model = Annotated[str, Option(help="Hub id or folder of the model; demo is the bundled tiny one.")]
+QWEN = "Qwen/Qwen2.5-7B-Instruct"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What is asked, what the model may do, and what it is rewarded for."""
+
+    datasets: Annotated[str, Option(help="path,name,split of the questions; several by ';'.")] = (
+        "bdsaglam/musique-mini,answerable,train"
+    )
+    retriever: Annotated[str, Option(help="lexical, semantic, hybrid or golden.")] = "lexical"
+    top_k: Annotated[int, Option(help="Documents that one call to retrieve returns.")] = 1
+    rewards: Annotated[str, Option(help="revised or original.")] = "revised"
+    noise: Annotated[float, Option(help="Share of the distracting paragraphs to drop, 0 to 1.")] = (
+        0.0
+    )
+    max_hops: Annotated[int, Option(help="Keep questions with fewer hops; 0 keeps all.")] = 3
+    prompt_style: Annotated[str, Option(help="full, or brief for a tiny model.")] = "full"
+    max_turns: Annotated[int, Option(help="Messages that the model may write.")] = 10
+
+    def environment(self, **options: Any) -> Any:
+        """The environment with these questions."""
+        from rlvr.environments.musique.verifiers import load_environment
+
+        chosen = {**asdict(self), "max_hops": self.max_hops or None}
+        return load_environment(**chosen, **options)
 
 
 @app.command()
 @with_flags
 def train(
     *,
-    model: Annotated[
-        str, Option(help="Hub id or folder of the model; demo is the bundled tiny one.")
-    ] = "Qwen/Qwen2.5-7B-Instruct",
-    datasets: Annotated[
-        str, Option(help="path,name,split of the questions, several joined by ';'.")
-    ] = "bdsaglam/musique-mini,answerable,train",
+    model: Model = QWEN,
+    questions: Questions,
     eval_datasets: Annotated[
         str | None, Option(help="The same, for evaluation with --eval-steps.")
     ] = None,
-    retriever: Annotated[str, Option(help="lexical, semantic, hybrid or golden.")] = "lexical",
-    top_k: Annotated[int, Option(help="Documents that one call to retrieve returns.")] = 1,
-    rewards: Annotated[str, Option(help="revised or original.")] = "revised",
-    noise: Annotated[
-        float, Option(help="Share of the distracting paragraphs to drop, 0 to 1.")
-    ] = 0.0,
-    max_hops: Annotated[int, Option(help="Keep questions with fewer hops; 0 keeps all.")] = 3,
-    prompt_style: Annotated[str, Option(help="full, or brief for a tiny model.")] = "full",
-    max_turns: Annotated[int, Option(help="Messages that the model may write.")] = 10,
     preflight: Annotated[
         bool, Option("--preflight", help="Check one batch first; train only if no check fails.")
     ] = False,
@@ -69,69 +93,49 @@ def train(
     Exit codes: 0 trained; 1 a check of --preflight failed; 2 something is missing or wrong, and the
     message says what.
     """
-    from rlvr.trainers.starting import check_evaluation, check_prompts, check_start
-
-    launch = Launch.here()
-
-    def tell(line: str) -> None:
-        if launch.rank == 0:
-            say(f"rlvr: {line}")
-
-    checkpoint = training.checkpoint(tell)
-    diagnosis = training.diagnosis()
-    check_start(training, model=model)
-
-    from rlvr.environments.musique.verifiers import load_environment
-
-    env = load_environment(
-        datasets,
-        eval_datasets,
-        retriever=retriever,
-        top_k=top_k,
-        rewards=rewards,
-        max_turns=max_turns,
-        max_hops=max_hops or None,
-        noise=noise,
-        prompt_style=prompt_style,
-        seed=training.seed,
+    run_training(
+        lambda: questions.environment(eval_datasets=eval_datasets, seed=training.seed),
+        model=model,
+        folder=_folder(model),
+        preflight=preflight,
+        training=training,
+        lora=lora,
     )
-    check_evaluation(training, env)
 
-    machine = Machine.here(deepspeed=launch.deepspeed, processes=launch.processes)
-    for line in training.adjustments(machine):
-        tell(line)
-    args = training.config(machine)
 
-    from rlvr.callbacks import DiagnosisCallback
-    from rlvr.trainers.enhanced_grpo_trainer import EnhancedGRPOTrainer
-    from rlvr.trainers.policy import load_policy
+@app.command()
+@with_flags
+def evaluate(
+    *,
+    model: Model = QWEN,
+    questions: Questions,
+    evaluation: EvaluationOptions,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Evaluate a model on MuSiQue, several rollouts a question, and record them as a run.
 
-    # bfloat16 weights only where something else keeps what a small update changes.
-    half = training.in_bf16(machine) and (machine.deepspeed or lora.lora)
-    policy, tokenizer = load_policy(_folder_of_demo() if model == "demo" else model, half=half)
-    trainer = EnhancedGRPOTrainer(
-        policy, env, args, tokenizer, peft_config=lora.config(), **training.recording()
+    \b
+    Example:
+      scripts/train_musique.py evaluate --endpoint http://127.0.0.1:8000/v1 --num-examples 100
+      scripts/train_musique.py evaluate --model demo --prompt-style brief --rollouts 8 \\
+        --datasets "synthetic,seed-0,validation[:32]" --max-tokens 48 --max-seq-len 512
+
+    Exit codes: 0 evaluated; 1 some rollouts failed or could not be scored; 2 something is missing
+    or wrong, and the message says what; 130 interrupted, to be resumed.
+    """
+    run_evaluation(
+        lambda: questions.environment(eval_datasets=questions.datasets, seed=evaluation.seed),
+        model=model,
+        folder=_folder(model),
+        evaluation=evaluation,
+        as_json=as_json,
     )
-    check_prompts(trainer)
-    if preflight:
-        _check_first(trainer)
-    if diagnosis is not None:
-        trainer.add_callback(DiagnosisCallback(**diagnosis))
-    trainer.train(resume_from_checkpoint=checkpoint)
 
 
-def _check_first(trainer: Any) -> None:
-    """Print what a preflight finds, and leave with exit code 1 if a check fails."""
-    import rlvr
-    from rlvr.cli.preflight import show_report
-
-    report = rlvr.preflight(trainer)
-    show_report(report)
-    if report.failed:
-        raise Exit(1)
-
-
-def _folder_of_demo() -> Path:
+def _folder(model: str) -> Path | None:
+    """Where the demo's model lies."""
+    if model != "demo":
+        return None
     from rlvr.demo.policy import bundled_checkpoint
 
     return bundled_checkpoint()

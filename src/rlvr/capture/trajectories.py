@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from rlvr.capture.evidence import Forward, token_details, token_evidence
 from rlvr.capture.mismatch import Mismatch, find_mismatch
 from rlvr.capture.rollout import BatchCapture, RolloutCapture
+from rlvr.capture.sequences import training_rows
 from rlvr.record import (
     Component,
     Cost,
     Message,
     Mode,
     ScoreStatus,
+    TokenDetails,
     TokenEvidence,
     Trajectory,
 )
@@ -72,7 +74,9 @@ def _build(
 ) -> Trajectory:
     ids_match, mismatch = _mismatch(rollout)
     tokens = None
-    if keep_tokens and rollout.rows:
+    if place.mode is Mode.EVAL:
+        tokens = _evaluated_tokens(rollout) if keep_tokens else None
+    elif keep_tokens and rollout.rows:
         expected = None if mismatch is None else mismatch.expected_ids
         tokens = token_details(rollout.rows, forwards, expected_ids=expected)
     group = f"{place.mode}-a{place.attempt:02d}-b{place.batch:06d}-g{index // group_size:05d}"
@@ -101,7 +105,9 @@ def _build(
         components=_components(rollout, batch),
         reward=rollout.reward,
         advantage=advantage,
-        evidence=_evidence(rollout, forwards, ids_match, mismatch),
+        evidence=_evaluated(rollout)
+        if place.mode is Mode.EVAL
+        else _evidence(rollout, forwards, ids_match, mismatch),
         tokens=tokens,
         cost=_cost(rollout),
     )
@@ -161,6 +167,24 @@ def _evidence(
         mismatch_turn=mismatch.turn,
         mismatch_token=mismatch.token,
     )
+
+
+def _evaluated(rollout: RolloutCapture) -> TokenEvidence:
+    """What is known of tokens that nobody trains: how many were served and sampled."""
+    if not rollout.sampled:
+        return TokenEvidence()
+    return TokenEvidence(
+        served_prompt_tokens=len(rollout.sampled[0].prompt_ids),
+        sampled_tokens=sum(len(turn.sampled_ids) for turn in rollout.sampled),
+    )
+
+
+def _evaluated_tokens(rollout: RolloutCapture) -> TokenDetails | None:
+    """Served and sampled tokens as sequences without a loss; None where the ids did not come."""
+    rows = training_rows(rollout.sampled)
+    for row in rows:
+        row.loss_mask[:] = [0] * len(row.ids)
+    return token_details(rows, [None] * len(rows)) if rows else None
 
 
 def _cost(rollout: RolloutCapture) -> Cost:

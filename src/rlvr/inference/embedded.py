@@ -32,6 +32,8 @@ class EmbeddedEngine:
     tool_parser: how the model writes tool calls, as vLLM names it (`CallFormat`); None to take the
     format in which the chat template writes them.
     device: where to sample; the model's if None, which is the host while FSDP has not sharded it.
+    replicate: False samples from the model itself, which is put into evaluation mode: for one that
+    nothing trains.
 
     A turn ends at the tokenizer's eos_token and at those of the model's generation_config, as with
     vLLM.
@@ -46,6 +48,7 @@ class EmbeddedEngine:
     max_batch: int = 64
     tool_parser: str | None = None
     device: Any = None
+    replicate: bool = True
     _replica: Any = None
     _dialect: Dialect = field(init=False)
     _call_format: CallFormat | None = field(init=False)
@@ -57,11 +60,13 @@ class EmbeddedEngine:
     )
 
     def __post_init__(self) -> None:
-        base = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
-        with torch.random.fork_rng():  # building the replica must not move the run's seed
-            replica = type(base)(copy.deepcopy(base.config))
-        device = self.device or self.model.device
-        self._replica = replica.to(device=device, dtype=self.model.dtype).eval()
+        base = self.model
+        if not self.replicate:
+            self._replica = self.model.eval()
+        else:
+            if hasattr(self.model, "peft_config"):
+                base = self.model.get_base_model()
+            self._replica = self._new_replica(base)
         self._replica.requires_grad_(requires_grad=False)
         self._parameters = dict(self._replica.named_parameters())
         if self.tokenizer.eos_token_id is None:
@@ -74,6 +79,12 @@ class EmbeddedEngine:
         self._call_format = self._dialect.call_format
         if self.tool_parser is not None:
             self._call_format = _format_named(self.tool_parser)
+
+    def _new_replica(self, base: Any) -> Any:
+        with torch.random.fork_rng():  # building the replica must not move the run's seed
+            replica = type(base)(copy.deepcopy(base.config))
+        device = self.device or self.model.device
+        return replica.to(device=device, dtype=self.model.dtype).eval()
 
     def check_tools(self) -> None:
         """Refuse to sample with tools where a dialogue with them would silently go wrong.

@@ -18,6 +18,13 @@ class WeightSync(StrEnum):
     ADAPTER = "adapter"
 
 
+class ToolParser(StrEnum):
+    """How tool calls stand in a model's text, by the name of vLLM's parser for them."""
+
+    HERMES = "hermes"
+    LLAMA3_JSON = "llama3_json"
+
+
 class LossType(StrEnum):
     """What a token's loss is divided by: its sequence, the batch's tokens, or a constant."""
 

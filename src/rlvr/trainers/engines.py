@@ -50,7 +50,7 @@ class SyncSettings:
 
 
 def engine_factory(
-    trainer: Any, env: Any, inference: Any, sync: SyncSettings
+    trainer: Any, env: Any, inference: Any, sync: SyncSettings, tool_parser: str | None
 ) -> Callable[[], Any] | None:
     """What makes the engine, once the trainer's model stands; None for the library's own client.
 
@@ -59,8 +59,8 @@ def engine_factory(
 
     Raises:
         MissingDependency: "vllm" over NCCL without vllm installed.
-        ConfigurationError: another text; or "embedded" with tools, and a chat template that shows
-            none or writes calls otherwise than is parsed.
+        ConfigurationError: another text; an unknown tool_parser; or "embedded" with tools, and a
+            chat template that shows none or writes calls otherwise than is parsed.
     """
     if inference == "vllm":
         if sync.transport is WeightSync.NCCL:
@@ -68,7 +68,7 @@ def engine_factory(
             return None
         return lambda: vllm_engine(trainer, env, sync)
     if inference == "embedded":
-        return lambda: _embedded(trainer, env)
+        return lambda: _embedded(trainer, env, tool_parser)
     if isinstance(inference, str):
         raise ConfigurationError(f"inference is 'vllm', 'embedded' or an engine, not {inference!r}")
     return lambda: inference
@@ -121,7 +121,7 @@ def vllm_engine(trainer: Any, env: Any, sync: SyncSettings) -> Any:
     )
 
 
-def _embedded(trainer: Any, env: Any) -> Any:
+def _embedded(trainer: Any, env: Any, tool_parser: str | None) -> Any:
     from rlvr.inference.embedded import EmbeddedEngine
 
     engine = EmbeddedEngine(
@@ -129,6 +129,7 @@ def _embedded(trainer: Any, env: Any) -> Any:
         trainer.processing_class,
         max_model_len=trainer.max_seq_len,
         device=trainer.accelerator.device,
+        tool_parser=tool_parser,
     )
     if env.oai_tools:
         engine.check_tools()

@@ -63,6 +63,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             of the library as it ships.
         inference: "vllm", a server, "embedded", sampling in this process, or an engine with the
             methods of `rlvr.inference.embedded.EmbeddedEngine`.
+        tool_parser: how embedded sampling reads tool calls, as vLLM names it; None for the way in
+            which the chat template writes them.
         weight_sync: how a vLLM server gets new weights: "nccl", by the library's client, "files",
             through a folder, or "adapter", a LoRA adapter through a folder.
         weight_sync_dir: that folder; OUTPUT_DIR/weight_sync if None.
@@ -93,6 +95,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         record_max_gb: float | None = None,
         repairs: str | Iterable[str] = "all",
         inference: Any = "vllm",
+        tool_parser: str | None = None,
         weight_sync: str = "nccl",
         weight_sync_dir: str | Path | None = None,
         request_timeout: float = REQUEST_TIMEOUT_S,
@@ -109,6 +112,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             )
         self._repairs = resolve_repairs(repairs)
         self._inference = inference
+        self._tool_parser = tool_parser
         self._sync = SyncSettings.of(
             weight_sync, weight_sync_dir, request_timeout, output_dir=args.output_dir
         )
@@ -141,7 +145,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         self.add_callback(MarkCheckpoints(self, lambda: self._record.recorder))
 
     def _client_seam(self, env: Any) -> contextlib.AbstractContextManager[None]:
-        factory = engine_factory(self, env, self._inference, self._sync)
+        factory = engine_factory(self, env, self._inference, self._sync, self._tool_parser)
         self._own_engine = factory is not None
         return contextlib.nullcontext() if factory is None else shims.vllm_client_of(factory)
 

@@ -16,7 +16,7 @@ from typer import Option
 from rlvr.errors import ConfigurationError, MissingDependency
 from rlvr.inference.vllm_server import REQUEST_TIMEOUT_S
 from rlvr.trainers.checkpoints import latest_checkpoint, read_checkpoint
-from rlvr.trainers.choices import Inference, LossType, Scheduler, WeightSync
+from rlvr.trainers.choices import Inference, LossType, Scheduler, ToolParser, WeightSync
 
 if TYPE_CHECKING:
     from verifiers.trainers import GRPOConfig
@@ -79,6 +79,10 @@ class TrainingOptions:
     inference: Annotated[
         Inference, Option(help="Sample from a vLLM server, or embedded in this process.")
     ] = Inference.VLLM
+    tool_parser: Annotated[
+        ToolParser | None,
+        Option(help="How embedded inference reads tool calls; as the template writes them."),
+    ] = None
     vllm_host: Annotated[str, Option(help="Host of the vLLM server.")] = "127.0.0.1"
     vllm_port: Annotated[int, Option(help="Port of the vLLM server.")] = 8000
     vllm_timeout: Annotated[
@@ -269,6 +273,7 @@ class TrainingOptions:
             "record_max_gb": self.record_max_gb,
             "repairs": self.repairs,
             "inference": self.inference.value,
+            "tool_parser": self.tool_parser.value if self.tool_parser else None,
             "weight_sync": self.weight_sync.value,
             "weight_sync_dir": self.weight_sync_dir,
             "request_timeout": self.request_timeout,

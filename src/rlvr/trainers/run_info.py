@@ -105,7 +105,6 @@ def run_info_of(trainer: Any, run: str | None, repairs: Set[Repair], inference: 
     args, env = trainer.args, trainer.env
     rubric = trainer.async_generator.env.rubric
     weights = zip(rubric.get_reward_func_names(), rubric.get_reward_weights(), strict=False)
-    tools = plain(env.oai_tools or [])
     return RunInfo(
         run=run or "",
         created_at=time.time(),
@@ -114,9 +113,7 @@ def run_info_of(trainer: Any, run: str | None, repairs: Set[Repair], inference: 
         model=trainer.model.config._name_or_path or type(trainer.model).__name__,
         model_parameters=parameter_count(trainer.model),
         chat_template=trainer.processing_class.chat_template,
-        tools=tuple(tool for tool in tools if isinstance(tool, Mapping))
-        if isinstance(tools, list)
-        else (),
+        tools=tool_schemas(env),
         system_prompt=env.system_prompt,
         sampling=_mapping(plain(trainer._get_sampling_args())),
         limits={
@@ -141,6 +138,14 @@ def run_info_of(trainer: Any, run: str | None, repairs: Set[Repair], inference: 
         commit=commit,
         dirty=dirty,
     )
+
+
+def tool_schemas(env: Any) -> tuple[Mapping[str, Json], ...]:
+    """The schemas of an environment's tools, as plain values."""
+    tools = plain(env.oai_tools or [])
+    if not isinstance(tools, list):
+        return ()
+    return tuple(tool for tool in tools if isinstance(tool, Mapping))
 
 
 def origin_fields(env: Any) -> dict[str, Any]:
