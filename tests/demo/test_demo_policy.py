@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from rlvr.demo.demonstrations import CLEAN, Quality, demonstrate
 from rlvr.demo.imitation import encode
+from rlvr.demo.musique.demonstrations import CLEAN, Quality, demonstrate
+from rlvr.demo.musique.vocabulary import texts
 from rlvr.demo.policy import TAGS, build_tokenizer, load_policy
-from rlvr.demo.vocabulary import texts
 from rlvr.environments.musique.core.prompts import RETRIEVE
 from rlvr.environments.musique.core.retrieval import make_retriever
 from rlvr.environments.musique.core.synthetic import rows
@@ -70,7 +70,7 @@ def test_a_dialogue_is_short_and_needs_no_byte_tokens(tokenizer):
     retriever, chance = make_retriever("lexical"), random.Random(0)
     for row in rows(seed=77, count=200, split="train"):
         messages = demonstrate(row, retriever=retriever, quality=CLEAN, chance=chance)
-        encoded = encode(tokenizer, messages)
+        encoded = encode(tokenizer, messages, tool=RETRIEVE)
         assert len(encoded.ids) <= 220
         assert max(encoded.ids) < len(tokenizer)
         letters = [tokenizer.convert_ids_to_tokens(i) for i in encoded.ids if i < 256]
@@ -150,7 +150,7 @@ def test_only_the_policys_own_tokens_count_as_sampled(tokenizer):
     messages = demonstrate(
         row, retriever=make_retriever("lexical"), quality=CLEAN, chance=random.Random(0)
     )
-    encoded = encode(tokenizer, messages)
+    encoded = encode(tokenizer, messages, tool=RETRIEVE)
     pairs = zip(encoded.ids, encoded.sampled, strict=True)
     spoken = tokenizer.decode([token for token, sampled in pairs if sampled])
     assert spoken.count("<|im_end|>") == 3

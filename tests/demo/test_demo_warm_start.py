@@ -1,20 +1,16 @@
 """The shipped checkpoint and the warm start that rebuilds it."""
 
-import dataclasses
 import json
 
 import pytest
 import torch
 
-from rlvr.demo.measure import Measured, measure
+from rlvr.demo.measure import Measured
+from rlvr.demo.musique.task import MUSIQUE, measure
 from rlvr.demo.policy import bundled_checkpoint, load_policy, save_policy
 from rlvr.demo.settings import DemoSettings
-from rlvr.demo.warm_start import (
-    WarmStartFailed,
-    WarmStartSettings,
-    require_success,
-    warm_start,
-)
+from rlvr.demo.task import WarmStartSettings
+from rlvr.demo.warm_start import WarmStartFailed, require_success, warm_start
 from rlvr.environments.musique.core.loading import load_examples
 from rlvr.environments.musique.core.synthetic import rows
 from rlvr.errors import ConfigurationError
@@ -43,12 +39,12 @@ def short_start():
     settings = WarmStartSettings(
         clean_dialogues=48, mixed_dialogues=16, clean_steps=6, mixed_steps=2, warm_up_steps=2
     )
-    return warm_start(seed=1, progress=steps, settings=settings), steps
+    return warm_start(MUSIQUE, seed=1, progress=steps, settings=settings), steps
 
 
 def good(**values):
-    means = dict.fromkeys([field.name for field in dataclasses.fields(Measured)], 1.0)
-    return Measured(**(means | {"rollouts": 64} | values))
+    means = dict.fromkeys(["exact_match", "retrieval_recall", "format"], 1.0)
+    return Measured(rollouts=64, outcome="exact_match", reward=1.0, components=means | values)
 
 
 def test_the_checkpoint_is_small_and_says_how_it_was_made(policy):
@@ -66,8 +62,8 @@ def test_the_checkpoint_is_small_and_says_how_it_was_made(policy):
 def test_the_checkpoint_succeeds_one_time_in_three_when_sampled(policy):
     torch.manual_seed(0)
     sampled = measure(*policy, settings=DemoSettings(), datasets="synthetic,seed-9,train[:256]")
-    assert 0.25 <= sampled.exact_match <= 0.45
-    require_success(sampled)
+    assert 0.25 <= sampled.success <= 0.45
+    require_success(MUSIQUE, sampled)
 
 
 @pytest.mark.slow
@@ -78,8 +74,8 @@ def test_the_checkpoint_can_do_the_task_when_it_is_greedy(policy):
         datasets="synthetic,seed-9,train[:64]",
         temperature=0.0,
     )
-    assert greedy.exact_match >= 0.7
-    assert greedy.format >= 0.9
+    assert greedy.success >= 0.7
+    assert greedy.components["format"] >= 0.9
 
 
 def test_loading_leaves_the_random_state_alone():
@@ -114,7 +110,7 @@ def test_a_short_warm_start_learns_something_but_fails_the_gate(short_start):
         datasets="synthetic,seed-0,validation[:16]",
     )
     with pytest.raises(WarmStartFailed, match="format is not learnt"):
-        require_success(measured)
+        require_success(MUSIQUE, measured)
 
 
 def test_equal_seeds_make_equal_policies(short_start):
@@ -122,7 +118,7 @@ def test_equal_seeds_make_equal_policies(short_start):
     settings = WarmStartSettings(
         clean_dialogues=48, mixed_dialogues=16, clean_steps=6, mixed_steps=2, warm_up_steps=2
     )
-    again = warm_start(seed=1, progress=Steps(), settings=settings)
+    again = warm_start(MUSIQUE, seed=1, progress=Steps(), settings=settings)
     for name, weights in made.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], weights), name
 
@@ -137,7 +133,7 @@ def test_equal_seeds_make_equal_policies(short_start):
 )
 def test_the_gate_names_the_cause(measured, cause):
     with pytest.raises(WarmStartFailed, match=cause):
-        require_success(measured)
+        require_success(MUSIQUE, measured)
 
 
 def test_every_prompt_of_a_run_is_unseen_in_the_warm_start():

@@ -115,7 +115,7 @@ def _check_start(settings: "DemoSettings", checkpoint: Path | None) -> None:
         import verifiers
         from transformers.utils import logging as transformers_logging
 
-        from rlvr.demo.measure import measure
+        from rlvr.demo.musique.task import MUSIQUE, measure
         from rlvr.demo.policy import load_policy
         from rlvr.demo.warm_start import require_success
     except ImportError as error:
@@ -135,9 +135,9 @@ def _check_start(settings: "DemoSettings", checkpoint: Path | None) -> None:
         settings=settings,
         datasets=f"synthetic,seed-{settings.seed},validation[:256]",
     )
-    require_success(measured)
+    require_success(MUSIQUE, measured)
     say(
-        f"rlvr: before training it answers {measured.exact_match:.0%} of {measured.rollouts}"
+        f"rlvr: before training it answers {measured.success:.0%} of {measured.rollouts}"
         " questions exactly."
     )
 

@@ -1,10 +1,8 @@
 """Learning from demonstrations: the loss counts the tokens that the policy writes itself."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from rlvr.environments.musique.core.prompts import RETRIEVE
 
 __all__ = ["Encoded", "Imitator", "encode"]
 
@@ -19,9 +17,11 @@ class Encoded:
     sampled: list[bool]
 
 
-def encode(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> Encoded:
-    """Tokenise a dialogue, with the demo's tool in its prompt."""
-    text = tokenizer.apply_chat_template(messages, tools=[dict(RETRIEVE)], tokenize=False)
+def encode(
+    tokenizer: Any, messages: Sequence[dict[str, Any]], *, tool: Mapping[str, Any]
+) -> Encoded:
+    """Tokenise a dialogue, with the tool's schema in its prompt."""
+    text = tokenizer.apply_chat_template(messages, tools=[dict(tool)], tokenize=False)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     header = tokenizer("<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
     sampled, speaking = [], False

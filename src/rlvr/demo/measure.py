@@ -1,68 +1,65 @@
-"""How well a policy does in the demo's environment, sampled as training samples it."""
+"""How well a policy does in an environment, sampled as training samples it."""
 
 import asyncio
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rlvr.demo.settings import DemoSettings
 from rlvr.errors import ConfigurationError
 
-__all__ = ["Measured", "measure"]
+__all__ = ["Measured", "Sampling", "play"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a rollout is sampled: `max_tokens` bounds a turn, `max_model_len` a whole dialogue."""
+
+    temperature: float
+    max_tokens: int
+    max_model_len: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Means over `rollouts` rollouts, one of each question; each value is in [0, 1]."""
+    """Means over `rollouts` rollouts, one of each problem.
+
+    `components` are those of the reward; that of the name `outcome` says whether an answer is
+    right.
+    """
 
     rollouts: int
-    exact_match: float
-    f1: float
-    retrieval_recall: float
-    retrieval_precision: float
-    citation: float
-    format: float
+    outcome: str
     reward: float
+    components: Mapping[str, float]
+
+    @property
+    def success(self) -> float:
+        """The share of right answers."""
+        return self.components[self.outcome]
 
 
-def measure(
-    model: Any,
-    tokenizer: Any,
-    *,
-    settings: DemoSettings,
-    datasets: str = "synthetic,seed-0,validation[:512]",
-    temperature: float | None = None,
-) -> Measured:
-    """Play one episode of each question of `datasets` at the settings' temperature.
+def play(environment: Any, model: Any, tokenizer: Any, sampling: Sampling) -> Measured:
+    """One episode of each of the environment's problems. Draws on torch's global random state.
 
-    `temperature` overrides it; 0 is greedy. Sampling draws on torch's global random state.
+    Raises ConfigurationError where there is no problem.
     """
-    from rlvr.environments.musique.verifiers import load_environment
     from rlvr.inference.embedded import EmbeddedEngine
 
-    environment = load_environment(
-        datasets,
-        prompt_style=settings.prompt_style,
-        rewards=settings.rewards,
-        max_turns=settings.max_turns,
-        top_k=settings.top_k,
-    )
     engine = EmbeddedEngine(
-        model=model, tokenizer=tokenizer, max_model_len=settings.max_model_len, max_batch=256
+        model=model, tokenizer=tokenizer, max_model_len=sampling.max_model_len, max_batch=256
     )
     for name, weights in model.named_parameters():
         engine.update_named_param(name, weights)
-    sampling = {
-        "temperature": settings.temperature if temperature is None else temperature,
-        "max_tokens": settings.max_tokens,
-    }
-    questions = environment.dataset
-    outputs = asyncio.run(environment.a_generate(questions, engine.client(), "demo", sampling))
-    return _summary(outputs)
-
-
-def _summary(outputs: Any) -> Measured:
+    options = {"temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
+    outputs = asyncio.run(
+        environment.a_generate(environment.dataset, engine.client(), "demo", options)
+    )
     if not outputs.reward:
-        raise ConfigurationError("nothing to measure: the dataset spec holds no question")
-    means = {name: statistics.fmean(values) for name, values in outputs.metrics.items()}
-    return Measured(rollouts=len(outputs.reward), reward=statistics.fmean(outputs.reward), **means)
+        raise ConfigurationError("nothing to measure: the dataset spec holds no problem")
+    return Measured(
+        rollouts=len(outputs.reward),
+        outcome=environment.origin.outcome,
+        reward=statistics.fmean(outputs.reward),
+        components={name: statistics.fmean(values) for name, values in outputs.metrics.items()},
+    )

@@ -1,69 +1,34 @@
-"""The demo's warm start: a policy that can do the task, and does it right one time in three.
+"""The demo's warm start: a policy that can do a task, and does it right one time in three.
 
-Phase one imitates clean demonstrations until the loss is small: only then does the circuit that
-copies names out of a document exist. Phase two imitates demonstrations with typical mistakes, so
-that reinforcement learning finds something to choose between. Both use questions that no run sees.
+Phase one imitates clean demonstrations until the loss is small: only then does the circuit exist
+that copies names out of a document, or numbers out of a problem. Phase two imitates demonstrations
+with typical mistakes, so that reinforcement learning finds something to choose between. Both use
+problems that no run sees.
 
-    python -m rlvr.demo.warm_start --seed 0 --out checkpoint
+    python -m rlvr.demo.warm_start --task musique --seed 0 --out checkpoint
 """
 
 import json
 import platform
-import random
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import rlvr
-from rlvr.demo.demonstrations import CLEAN, Quality, demonstrate
 from rlvr.demo.imitation import Encoded, Imitator, encode
-from rlvr.demo.measure import Measured, measure
+from rlvr.demo.measure import Measured
 from rlvr.demo.policy import build_tokenizer, new_policy, save_policy
-from rlvr.demo.settings import DemoSettings
-from rlvr.demo.vocabulary import texts
-from rlvr.environments.musique.core.retrieval import make_retriever
-from rlvr.environments.musique.core.synthetic import rows
+from rlvr.demo.task import Demonstrations, Task, WarmStartSettings, task_named
 from rlvr.errors import RlvrError
 
-__all__ = [
-    "Progress",
-    "WarmStart",
-    "WarmStartFailed",
-    "WarmStartSettings",
-    "require_success",
-    "warm_start",
-]
+__all__ = ["Progress", "WarmStart", "WarmStartFailed", "require_success", "warm_start"]
 
 LOWEST_SUCCESS = 0.2
-COMMAND = "python -m rlvr.demo.warm_start --seed {seed} --out DIR"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmStartSettings:
-    """How the demonstrations are made and learnt.
-
-    Phase one stops as soon as the running mean of its loss (nats a token) is below `clean_loss`,
-    at the latest after `clean_steps`. Phase two takes `mixed_steps`. `batch` is in dialogues.
-    """
-
-    clean_dialogues: int = 4000
-    clean_steps: int = 600
-    clean_loss: float = 0.003
-    clean_rate: float = 4e-3
-    mixed_dialogues: int = 4000
-    mixed_steps: int = 500
-    mixed_rate: float = 3e-3
-    warm_up_steps: int = 50
-    batch: int = 16
-    quality: Quality = field(
-        default_factory=lambda: Quality(
-            first=0.6, sound=0.9, hop=0.7, relation=0.8, answer=0.85, cite=0.6, think=0.85
-        )
-    )
+COMMAND = "python -m rlvr.demo.warm_start --task {task} --seed {seed} --out DIR"
 
 
 class Progress(Protocol):
@@ -91,18 +56,21 @@ class WarmStartFailed(RlvrError, RuntimeError):
 
 
 def warm_start(
-    *, seed: int, progress: Progress, settings: WarmStartSettings | None = None
+    task: Task, *, seed: int, progress: Progress, settings: WarmStartSettings | None = None
 ) -> WarmStart:
-    """Train a policy on demonstrations. Equal arguments give equal weights on one machine."""
-    settings = settings or WarmStartSettings()
+    """Train a policy on a task's demonstrations, with the task's settings unless others are given.
+
+    Equal arguments give equal weights on one machine.
+    """
+    settings = settings or task.settings
     started = time.monotonic()
-    tokenizer = build_tokenizer(texts())
+    tokenizer = build_tokenizer(task.texts())
     imitator = Imitator(
-        new_policy(tokenizer, seed=seed),
+        new_policy(tokenizer, seed=seed, layers=task.layers),
         pad_token_id=tokenizer.pad_token_id,
         batch=settings.batch,
     )
-    clean, mixed = _dialogues(tokenizer, seed, settings)
+    clean, mixed = _dialogues(task, tokenizer, seed, settings)
     steps, clean_loss = 0, float("nan")
     for steps, clean_loss in imitator.learn(
         clean, steps=settings.clean_steps, rate=_warming_up(settings)
@@ -125,46 +93,26 @@ def warm_start(
     )
 
 
-def require_success(measured: Measured) -> None:
+def require_success(task: Task, measured: Measured) -> None:
     """Raise WarmStartFailed with its cause where fewer than a fifth of the answers are right."""
-    if measured.exact_match >= LOWEST_SUCCESS:
+    if measured.success >= LOWEST_SUCCESS:
         return
     raise WarmStartFailed(
-        f"the warm start answers {measured.exact_match:.0%} of {measured.rollouts} questions "
-        f"exactly, and reinforcement learning needs at least {LOWEST_SUCCESS:.0%}: "
-        f"{_cause(measured)}"
-    )
-
-
-def _cause(measured: Measured) -> str:
-    if measured.format < 0.5:
-        return (
-            f"the format is not learnt ({measured.format:.0%} of the tags are valid); "
-            "give phase one more steps"
-        )
-    if measured.retrieval_recall < 0.5:
-        return (
-            f"retrieval is not learnt (recall {measured.retrieval_recall:.0%}); give phase one "
-            "more steps, or let more of the mixed demonstrations ask the right questions"
-        )
-    return (
-        f"copying the answer is not learnt (recall {measured.retrieval_recall:.0%}, yet wrong "
-        "answers); lower phase one's clean_loss or give it more steps"
+        f"the warm start answers {measured.success:.0%} of {measured.rollouts} problems "
+        f"right, and reinforcement learning needs at least {LOWEST_SUCCESS:.0%}: "
+        f"{task.cause(measured)}"
     )
 
 
 def _dialogues(
-    tokenizer: Any, seed: int, settings: WarmStartSettings
+    task: Task, tokenizer: Any, seed: int, settings: WarmStartSettings
 ) -> tuple[list[Encoded], list[Encoded]]:
-    """Clean and mixed demonstrations, of different questions, each encoded once."""
-    chance, retriever = random.Random(seed), make_retriever("lexical")
-    count = settings.clean_dialogues + settings.mixed_dialogues
-    encoded = []
-    for number, row in enumerate(rows(seed=seed, count=count, split="warm")):
-        quality = CLEAN if number < settings.clean_dialogues else settings.quality
-        messages = demonstrate(row, retriever=retriever, quality=quality, chance=chance)
-        encoded.append(encode(tokenizer, messages))
-    return encoded[: settings.clean_dialogues], encoded[settings.clean_dialogues :]
+    """Clean and mixed demonstrations, of different problems, each encoded once."""
+    wanted = Demonstrations(
+        seed=seed, clean=settings.clean_dialogues, mixed=settings.mixed_dialogues
+    )
+    encoded = [encode(tokenizer, messages, tool=task.tool) for messages in task.demonstrate(wanted)]
+    return encoded[: wanted.clean], encoded[wanted.clean :]
 
 
 def _warming_up(settings: WarmStartSettings) -> Callable[[int], float]:
@@ -185,37 +133,45 @@ class _Lines:
 
 
 def _main(
+    task: Annotated[str, "musique or math_python"] = "musique",
     seed: Annotated[int, "seed of weights and demonstrations"] = 0,
     out: Annotated[Path, "folder for the checkpoint"] = Path("checkpoint"),
 ) -> None:
-    """Warm-start the demo's policy, measure it, and write it with its provenance.
+    """Warm-start a policy of the demo, measure it, and write it with its provenance.
 
-    Example: python -m rlvr.demo.warm_start --seed 0 --out checkpoint
+    Example: python -m rlvr.demo.warm_start --task musique --seed 0 --out checkpoint
     """
     import torch
 
-    made = warm_start(seed=seed, progress=_Lines())
+    chosen = task_named(task)
+    made = warm_start(chosen, seed=seed, progress=_Lines())
     made.model.half().float()  # measured as it is saved
     torch.manual_seed(seed)
-    measured = measure(made.model, made.tokenizer, settings=DemoSettings())
+    measured = chosen.measure(made.model, made.tokenizer)
     sys.stderr.write(f"{measured}\n")
-    require_success(measured)
+    require_success(chosen, measured)
     save_policy(made.model, made.tokenizer, out)
-    _write_provenance(out, seed=seed, made=made, measured=measured)
+    _write_provenance(out, task=chosen, seed=seed, made=made, measured=measured)
 
 
-def _write_provenance(out: Path, *, seed: int, made: WarmStart, measured: Measured) -> None:
+def _write_provenance(
+    out: Path, *, task: Task, seed: int, made: WarmStart, measured: Measured
+) -> None:
     packages = ("torch", "transformers", "tokenizers", "verifiers")
     provenance = {
-        "command": COMMAND.format(seed=seed),
+        "command": COMMAND.format(task=task.name, seed=seed),
         "seed": seed,
         "parameters": made.model.num_parameters(),
         "clean_steps": made.clean_steps,
         "clean_loss": made.clean_loss,
         "mixed_loss": made.mixed_loss,
         "duration_s": round(made.duration_s, 1),
-        "sampled": asdict(measured),
-        "settings": asdict(WarmStartSettings()),
+        "sampled": {
+            "rollouts": measured.rollouts,
+            **measured.components,
+            "reward": measured.reward,
+        },
+        "settings": asdict(task.settings) | {"quality": asdict(task.quality)},
         "python": platform.python_version(),
         "packages": {"rlvr": rlvr.__version__}
         | {name: metadata.version(name) for name in packages},

@@ -9,26 +9,34 @@ from rlvr.errors import ConfigurationError
 
 __all__ = ["bundled_checkpoint", "load_policy", "save_policy"]
 
-BUNDLED_NAME = "rlvr-demo"
+BUNDLED_NAMES = {"musique": "rlvr-demo", "math_python": "rlvr-demo-math"}
+"""What a record calls each checkpoint that ships with rlvr."""
 
 
-def bundled_checkpoint() -> Path:
-    """The folder of the checkpoint that ships with rlvr."""
-    return Path(str(resources.files("rlvr.demo").joinpath("checkpoint")))
+def bundled_checkpoint(name: str = "musique") -> Path:
+    """The folder of a checkpoint that ships with rlvr: that of the task `name`.
+
+    Raises ConfigurationError for an unknown name.
+    """
+    if name not in BUNDLED_NAMES:
+        raise ConfigurationError(
+            f"no checkpoint named {name!r} ships with rlvr; use one of {', '.join(BUNDLED_NAMES)}"
+        )
+    return Path(str(resources.files("rlvr.demo").joinpath("checkpoints", name)))
 
 
-def load_policy(path: str | Path | None = None) -> tuple[Any, Any]:
-    """(model in float32, tokenizer) from a folder, the bundled checkpoint where `path` is None.
+def load_policy(path: str | Path | None = None, *, name: str = "musique") -> tuple[Any, Any]:
+    """(model in float32, tokenizer) from a folder, or the bundled `name` where `path` is None.
 
     Shows no progress bar, and leaves torch's global random state as it was.
 
-    Raises ConfigurationError where the folder holds no checkpoint.
+    Raises ConfigurationError where the folder holds no checkpoint, or the name is unknown.
     """
     import torch
     from safetensors.torch import load_model
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    folder = bundled_checkpoint() if path is None else Path(path)
+    folder = bundled_checkpoint(name) if path is None else Path(path)
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise ConfigurationError(
@@ -40,7 +48,8 @@ def load_policy(path: str | Path | None = None) -> tuple[Any, Any]:
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     load_model(model, weights)
     if path is None:
-        model.config._name_or_path = BUNDLED_NAME  # where the package lies is nobody's business
+        # where the package lies is nobody's business
+        model.config._name_or_path = BUNDLED_NAMES[name]
     return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 

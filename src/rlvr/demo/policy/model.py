@@ -10,7 +10,7 @@ HEADS = 4
 CONTEXT_TOKENS = 1024
 
 
-def new_policy(tokenizer: Any, *, seed: int) -> Any:
+def new_policy(tokenizer: Any, *, seed: int, layers: int = LAYERS) -> Any:
     """An untrained policy in float32 for `tokenizer`. Equal seeds give equal weights.
 
     Torch's global random state is left as it was.
@@ -22,7 +22,7 @@ def new_policy(tokenizer: Any, *, seed: int) -> Any:
         vocab_size=len(tokenizer),
         hidden_size=HIDDEN_SIZE,
         intermediate_size=2 * HIDDEN_SIZE,
-        num_hidden_layers=LAYERS,
+        num_hidden_layers=layers,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS // 2,
         head_dim=HIDDEN_SIZE // HEADS,

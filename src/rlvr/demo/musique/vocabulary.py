@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from rlvr.demo.demonstrations import Quality, demonstrate
+from rlvr.demo.musique.demonstrations import Quality, demonstrate
 from rlvr.environments.musique.core.prompts import RETRIEVE
 from rlvr.environments.musique.core.retrieval import make_retriever
 from rlvr.environments.musique.core.synthetic import (

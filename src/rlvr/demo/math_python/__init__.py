@@ -1,0 +1,1 @@
+"""The demo's sums: how they are demonstrated, learnt and measured."""
