@@ -14,7 +14,7 @@ from rlvr.cli.output import say, show, show_json
 from rlvr.evaluation.options import EvaluationOptions
 
 if TYPE_CHECKING:
-    from rlvr.evaluation import Evaluation
+    from rlvr.evaluation.evaluate import Evaluation
     from rlvr.record import Sink
 
 __all__ = ["run_evaluation"]
@@ -39,7 +39,7 @@ def run_evaluation(
         RlvrError: something is missing or wrong; the message says what to do.
     """
     _calm_libraries()
-    from rlvr.evaluation import Progress, evaluate
+    from rlvr.evaluation.evaluate import Progress, evaluate
     from rlvr.trainers.starting import check_writable
     from rlvr.views.terminal.evaluation import LiveEvaluation, evaluation_view
 
@@ -112,13 +112,12 @@ def _calm_libraries() -> None:
 def _run_named(evaluation: EvaluationOptions) -> str | None:
     """The run to resume; of `latest` the newest evaluation in the output folder."""
     from rlvr.errors import RunNotFound
-    from rlvr.evaluation import EVALUATION
     from rlvr.runs import find_runs
 
     if evaluation.resume != "latest":
         return evaluation.resume
     runs = find_runs(evaluation.output_dir)
-    ours = [run for run in runs if run.info is not None and run.info.trainer == EVALUATION]
+    ours = [run for run in runs if run.info is not None and run.info.is_evaluation]
     if not ours:
         raise RunNotFound(
             f"there is no evaluation in {evaluation.output_dir} to resume: name the --output-dir of"

@@ -8,13 +8,16 @@ from rlvr.cli.opening import Opened, shown_path
 
 if TYPE_CHECKING:
     from rlvr.analysis import RunSummary, ToolUse
+    from rlvr.analysis.passes import PassRates
     from rlvr.record import RunInfo
     from rlvr.runs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A run's page as values. `tools` compares the first training step with the last."""
+    """A run's page as values. `tools` compares the first training step with the last; `rates` are
+    those of a run that only evaluates, None for others.
+    """
 
     info: "RunInfo | None"
     summary: "RunSummary"
@@ -24,6 +27,7 @@ class Page:
     size_bytes: int
     state: str
     place: str
+    rates: "PassRates | None" = None
 
     def values(self) -> dict[str, Any]:
         """What the JSON document holds."""
@@ -36,6 +40,7 @@ class Page:
             "size_bytes": self.size_bytes,
             "state": self.state,
             "place": self.place,
+            "rates": self.rates,
         }
 
 
@@ -55,7 +60,18 @@ def load_page(opened: Opened) -> Page:
         size_bytes=run.size_bytes,
         state=state_line(run.status()),
         place=shown_path(run.path),
+        rates=_rates(run),
     )
+
+
+def _rates(run: "Run") -> "PassRates | None":
+    from rlvr.analysis.passes import PASS_COLUMNS, pass_rates
+    from rlvr.record import Mode
+
+    info = run.info
+    if info is None or not info.is_evaluation or info.outcome is None:
+        return None
+    return pass_rates(run.to_arrow(PASS_COLUMNS, mode=Mode.EVAL), info.outcome)
 
 
 def _tools(run: "Run", summary: "RunSummary") -> "dict[str, Sequence[ToolUse]]":

@@ -121,6 +121,7 @@ def _run(opened: Opened, *, as_json: bool) -> None:
             tools=page.tools,
             damaged=page.damaged,
             pruned=page.pruned,
+            rates=page.rates,
             further=further,
         )
     )

@@ -7,7 +7,7 @@ from rlvr.capture.plain import plain
 from rlvr.capture.scorers import scorer_sources
 from rlvr.errors import ConfigurationError
 from rlvr.evaluation.samplers import Sampler
-from rlvr.record import RunInfo
+from rlvr.record import EVALUATION, RunInfo
 from rlvr.runs import Run
 from rlvr.trainers.run_info import (
     command_line,
@@ -21,10 +21,7 @@ from rlvr.trainers.run_info import (
 if TYPE_CHECKING:
     from rlvr.evaluation.evaluate import EvaluationSettings
 
-__all__ = ["EVALUATION", "check_same", "evaluation_info"]
-
-EVALUATION = "rlvr.evaluation"
-"""What stands where a training names its trainer."""
+__all__ = ["check_same", "evaluation_info"]
 
 _MUST_AGREE = (
     "model",
@@ -104,7 +101,7 @@ def check_same(run: Run, info: RunInfo) -> None:
     was = run.info
     if was is None:
         return
-    if was.trainer != EVALUATION:
+    if not was.is_evaluation:
         raise ConfigurationError(
             f"run {run.id} is no evaluation, it was made by {was.trainer}: resume one of yours"
         )

@@ -6,7 +6,8 @@ Absent is None and NaN stays NaN: neither ever becomes 0.
 
 from rlvr.record.messages import Blob, ContentPart, Message, ToolCall, ToolResult
 from rlvr.record.pruned import Part, Pruned
-from rlvr.record.run import Annotation, Attempt, MetricRow, RunInfo
+from rlvr.record.rescore import RESCORE
+from rlvr.record.run import EVALUATION, Annotation, Attempt, MetricRow, RunInfo
 from rlvr.record.sink import Sink, SinkReport
 from rlvr.record.tokens import (
     FORWARD_EVIDENCE,
@@ -32,9 +33,11 @@ from rlvr.record.trajectory import (
 )
 
 __all__ = [
+    "EVALUATION",
     "FORWARD_EVIDENCE",
     "FORWARD_FIELDS",
     "FORWARD_TOKENS",
+    "RESCORE",
     "UPDATE_EVIDENCE",
     "UPDATE_TOKENS",
     "Annotation",

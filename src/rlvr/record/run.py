@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from rlvr.record.trajectory import Json
 
+EVALUATION = "rlvr.evaluation"
+"""What stands as the trainer of a run that only evaluates."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
@@ -52,6 +55,11 @@ class RunInfo:
     commit: str | None = None
     dirty: bool | None = None
     format_version: int = 1
+
+    @property
+    def is_evaluation(self) -> bool:
+        """Whether the run only evaluates: its evaluations are no part of a training."""
+        return self.trainer == EVALUATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,11 @@ from rich.text import Text
 
 from rlvr.analysis import RunSummary, StepRow, ToolUse, reward_series
 from rlvr.analysis.evidence import EvidenceSummary
+from rlvr.analysis.passes import PassRates
 from rlvr.record import RunInfo
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.curves import Curves, reward_curves, sparkline
+from rlvr.views.terminal.evaluation import rates_view
 from rlvr.views.terminal.settings import (
     code_versions,
     parameters,
@@ -44,19 +46,21 @@ def run_view(
     tools: Mapping[str, Sequence[ToolUse]] | None = None,
     damaged: Sequence[str] = (),
     pruned: Sequence[str] = (),
+    rates: PassRates | None = None,
     further: Sequence[tuple[str, str]] = (),
 ) -> Group:
     """What was trained, how it went, and what to type next.
 
     `run` is how commands call the run, `state` one line on what was recorded or lost; `tools` has
     the tool use of each span that is compared ("first step", "last step"); `damaged` the messages
-    about files that could not be read; `pruned` what was taken out of it; `further` commands to
-    type next, each with what it does.
+    about files that could not be read; `pruned` what was taken out of it; `rates` how often an
+    evaluation was right; `further` commands to type next, each with what it does.
     """
     return Group(
         *_head(summary, info, place, state),
         *(layout.warning(f"damaged: {one_line(text, 400)}") for text in damaged),
         *(layout.warning(one_line(text, 400)) for text in pruned),
+        *([] if rates is None else [rates_view(rates)]),
         *_reward(summary),
         *_components(summary, info),
         *_tools(tools or {}, summary),
@@ -301,10 +305,9 @@ def _next(
         return
     yield heading("Next")
     last = summary.rows(summary.modes[0])[-1].step
-    lines = [
-        (f"rlvr diagnose {run}", "why its reward does what it does"),
-        (f"rlvr show {run} --step {last}", "the rollouts of the last step"),
-    ]
+    lines = [(f"rlvr show {run} --step {last}", "the rollouts of the last step")]
+    if "train" in summary.modes:
+        lines.insert(0, (f"rlvr diagnose {run}", "why its reward does what it does"))
     if summary.best is not None:
         lines.append((f"rlvr show {run} {summary.best}", "its best rollout"))
     if summary.worst is not None and summary.worst != summary.best:
