@@ -10,6 +10,7 @@ from rlvr.cli.ledger import ledger
 from rlvr.cli.list import list_runs
 from rlvr.cli.preflight import CONTEXT, preflight
 from rlvr.cli.prune import prune
+from rlvr.cli.rescore import rescore
 from rlvr.cli.show import show
 from rlvr.cli.status import status
 
@@ -30,6 +31,7 @@ def build() -> typer.Typer:
     app.command("list")(list_runs)
     app.command("preflight", context_settings=CONTEXT)(preflight)
     app.command("prune")(prune)
+    app.command("rescore")(rescore)
     app.command("show")(show)
     app.command("status")(status)
     return app

@@ -17,7 +17,8 @@ class RunEvidence:
     `rollouts` holds every training rollout that counts. `contents` are some of them with their
     messages, `details` some with their token details; both are spread over the run and may be
     empty. `vocabulary` has the text of each token id, empty where it was not recorded.
-    `disagreeing` are ids that another scoring gave another reward, None where none was scored anew.
+    `disagreeing` are ids that another scoring gave another reward, None where none was scored anew;
+    `rescored` are all that were, None where nobody says which.
     `superseded` and `not_recorded` count rollouts outside `rollouts`.
     """
 
@@ -29,6 +30,7 @@ class RunEvidence:
     vocabulary: tuple[str, ...] = ()
     metrics: tuple[MetricRow, ...] = ()
     disagreeing: frozenset[str] | None = None
+    rescored: frozenset[str] | None = None
     superseded: int = 0
     not_recorded: int = 0
     remarks: tuple[str, ...] = field(default=())

@@ -8,13 +8,13 @@ from rlvr.diagnosis.diagnose import diagnose
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Verdict
 from rlvr.diagnosis.rollouts import ROLLOUT_COLUMNS, Rollouts
-from rlvr.record import Annotation, Mode, Part, Trajectory
+from rlvr.record import RESCORE, Annotation, Mode, Part, RunInfo, Trajectory
+from rlvr.record.rescore import ScoringThread
 from rlvr.runs import Pruning, Run, open_run
 
 _STEPS = 8
 _CONTENTS_PER_STEP = 64
 _DETAILS_PER_STEP = 16
-_RESCORED = "rescore"
 
 
 def diagnose_run(run: Run | str | Path, *, since: int | None = None) -> Verdict:
@@ -42,6 +42,7 @@ def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
     pruning = run.pruning()
     chosen = _spread(_with(Part.MESSAGES, steps, pruning), _STEPS)
     detailed = _spread(_with(Part.TOKENS, _detailed(run, steps), pruning), _STEPS)
+    rescored = _rescored(run.annotations(kind=RESCORE), run.info)
     return RunEvidence(
         run=run.id,
         rollouts=Rollouts(table=table),
@@ -50,7 +51,8 @@ def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
         details=tuple(_some(run, detailed, _DETAILS_PER_STEP, tokens=True)),
         vocabulary=run.vocabulary(),
         metrics=tuple(run.metrics()),
-        disagreeing=_disagreeing(run.annotations(kind=_RESCORED)),
+        disagreeing=frozenset(id for id in rescored if not rescored[id]) if rescored else None,
+        rescored=frozenset(rescored) if rescored else None,
         superseded=_superseded(run, span, table.num_rows),
         not_recorded=run.status().not_recorded,
         remarks=(*(str(damaged) for damaged in run.damaged), *pruning.sentences),
@@ -95,8 +97,20 @@ def _some(run: Run, steps: Sequence[int], per_step: int, *, tokens: bool) -> Ite
             yield trajectory
 
 
-def _disagreeing(annotations: Sequence[Annotation]) -> frozenset[str] | None:
-    """Ids whose newest scoring anew says that its reward is another one."""
-    if not annotations:
-        return None
-    return frozenset(note.id for note in annotations if note.payload.get("agrees") is False)
+def _rescored(annotations: Sequence[Annotation], info: RunInfo | None) -> dict[str, bool]:
+    """Of each rollout that was scored anew whether it gets the reward that it was trained on.
+
+    The newest scoring counts, and one in a worker thread only where no other knows. One there that
+    disagrees says nothing against a training with the repair that the bare scorer lacks.
+    """
+    repaired = info is not None and info.repairs.get("scorer_timeouts", False)
+    found: dict[str, bool] = {}
+    in_worker_first = sorted(
+        annotations, key=lambda note: (note.source != ScoringThread.WORKER, note.written_at)
+    )
+    for note in in_worker_first:
+        agrees = note.payload.get("agrees")
+        spared = repaired and note.source == ScoringThread.WORKER and agrees is False
+        if isinstance(agrees, bool) and not spared:
+            found[note.id] = agrees
+    return found

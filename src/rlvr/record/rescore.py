@@ -156,6 +156,7 @@ class RescoreReport:
     components: tuple[ScoreRow, ...]
     pattern: Pattern
     headline: str
+    remedy: str
     examples: tuple[RescoreExample, ...]
     packages: tuple[Change, ...]
     scorers: tuple[Change, ...]

@@ -124,8 +124,19 @@ def metrics_path(attempt: int, rank: int, chunk: int) -> str:
 
 def annotations_path(kind: str, attempt: int, rank: int, chunk: int) -> str:
     """File of annotations of one kind; a kind that can't name a folder is escaped."""
-    folder = quote(kind, safe="").replace(".", "%2E") or "%"
-    return f"{ANNOTATIONS_FOLDER}/{folder}/a{attempt:02d}-r{rank:03d}-{chunk:06d}.parquet"
+    return f"{_kind_folder(kind)}/a{attempt:02d}-r{rank:03d}-{chunk:06d}.parquet"
+
+
+def later_annotations_path(kind: str, writer: str, chunk: int) -> str:
+    """File of annotations that no process of the training writes.
+
+    `writer` is unique among all that ever add to the run, such as a time and a random text.
+    """
+    return f"{_kind_folder(kind)}/later-{writer}-{chunk:06d}.parquet"
+
+
+def _kind_folder(kind: str) -> str:
+    return f"{ANNOTATIONS_FOLDER}/" + (quote(kind, safe="").replace(".", "%2E") or "%")
 
 
 def blob_path(sha256: str) -> str:

@@ -134,28 +134,33 @@ def _disagreement(evidence: RunEvidence) -> Outcome:
         return Unknown(
             code=DISAGREES,
             because="no rollout was scored a second time",
-            needs='annotations of the kind "rescore", whose payload says whether the reward'
-            " `agrees`",
+            needs="`rlvr rescore RUN`, which scores recorded completions on the main thread and in"
+            " a worker",
         )
     other = signal.holds[Reason.DISAGREEMENT]
+    asked = _rescored(evidence)
     count = int(other.sum())
     if not count:
         return Healthy(
-            code=DISAGREES, sentence="scored anew, no rollout of this training gets another reward"
+            code=DISAGREES,
+            sentence=f"none of {counted(int(asked.sum()), 'rollout')} that were scored anew gets"
+            " another reward"
+            if evidence.rescored is not None
+            else "scored anew, no rollout of this training gets another reward",
         )
-    found = _share(evidence, other, np.ones(len(rollouts), np.bool_))
+    found = _share(evidence, other, asked)
     corrupted = signal.concerned(Reason.DISAGREEMENT)
     return Finding(
         code=DISAGREES,
         severity=Severity.ERROR if found.side(WRONG_REWARDS) is Side.ABOVE else Severity.WARNING,
-        sentence=f"Scored anew, {count:,} of {len(rollouts):,} rollouts get another reward than"
-        " the one that they were trained on.",
+        sentence=f"Scored anew, {count:,} of {counted(int(asked.sum()), 'rollout')} get another"
+        " reward than the one that they were trained on.",
         rollouts=len(rollouts),
         lost=int((other & ~signal.gives_gradient).sum()),
         corrupted=int(corrupted.sum()),
         numbers=(
             Number(name="rollouts with another reward", value=count, unit="rollouts"),
-            Number(name="at least of all rollouts", value=found.value, unit="share"),
+            Number(name="of those scored anew", value=found.value, unit="share"),
         ),
         plot=Plot(
             title="share of the rollouts that get another reward when scored anew",
@@ -167,11 +172,12 @@ def _disagreement(evidence: RunEvidence) -> Outcome:
             LookAlike(
                 what="a judge model that samples its verdicts",
                 told_apart_by="scoring the same rollout several times scatters around the"
-                " recorded reward",
+                " recorded reward; `rlvr rescore` does so with some, and says it",
             ),
             LookAlike(
                 what="a scorer or a package that was changed after the run",
-                told_apart_by="the run's commit and package versions: `rlvr show RUN --json`",
+                told_apart_by="`rlvr rescore RUN` names packages and scorers that are not those of"
+                " the run",
             ),
         ),
         refuted_by="score an example again in the environment of the run, on the main thread and"
@@ -180,3 +186,9 @@ def _disagreement(evidence: RunEvidence) -> Outcome:
         " function, package versions and thread as in evaluation.",
         since_step=int(rollouts.step[other].min()),
     )
+
+
+def _rescored(evidence: RunEvidence) -> Mask:
+    """The rollouts that were scored anew; all of them where nobody says which."""
+    ids = evidence.rescored
+    return np.array([ids is None or id in ids for id in evidence.rollouts.ids], dtype=np.bool_)

@@ -1,0 +1,51 @@
+"""Annotations of a rescoring to files that nobody else writes."""
+
+import secrets
+import time
+from collections.abc import Sequence
+
+from rlvr.codec import annotations_to_table
+from rlvr.record import RESCORE, Annotation
+from rlvr.recorder.chunk import Chunk
+from rlvr.recorder.size import value_bytes
+from rlvr.store import Store, later_annotations_path, parquet_bytes
+
+_FLUSH_S = 10.0
+
+
+class RescoreWriter:
+    """Adds annotations to a run, whoever else writes to it.
+
+    Every few thousand annotations make a file, which is whole on disk at any time. The first
+    annotations are written at once, so that a store that can't be written shows then.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._writer = time.strftime("%Y%m%dT%H%M%S-", time.gmtime()) + secrets.token_hex(4)
+        self._chunk: Chunk[Annotation] = Chunk(lambda note: value_bytes(note.payload), _FLUSH_S)
+        self._begun = False
+        self.written = 0
+
+    def add(self, notes: Sequence[Annotation]) -> None:
+        """Take annotations; they are on disk within ten seconds of the next ones, or by `flush`.
+
+        Raises:
+            StoreFull: free space has fallen to the reserve.
+            StoreError: the disk refused.
+        """
+        self._chunk.append(notes)
+        if self._chunk.due or not self._begun:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. Raises as `add`."""
+        waiting = self._chunk.pending
+        if waiting:
+            self._chunk.flush(self._write)
+            self._begun = True
+            self.written += waiting
+
+    def _write(self, number: int, notes: Sequence[Annotation]) -> None:
+        name = later_annotations_path(RESCORE, self._writer, number)
+        self._store.commit(name, parquet_bytes(annotations_to_table(notes)))
