@@ -242,20 +242,20 @@ def test_a_server_without_logprobs_leaves_them_unknown():
 
 
 @pytest.mark.parametrize(
-    ("exact", "content", "kept"),
+    ("before_call", "content", "kept"),
     [
-        (True, "I look.\n", "I look."),
-        (True, "I look.\n\n", "I look.\n"),
-        (True, "I look.", "I look."),
-        (True, None, ""),
-        (False, "I look.\n", "I look.\n"),
+        ("\n", "I look.\n", "I look."),
+        ("\n", "I look.\n\n", "I look.\n"),
+        ("\n", "I look.", "I look."),
+        ("\n", None, ""),
+        ("", "I look.\n", "I look.\n"),
     ],
 )
-def test_what_the_template_puts_before_a_call_is_left_to_it(exact, content, kept):
+def test_what_the_template_puts_before_a_call_is_left_to_it(before_call, content, kept):
     look = (ToolCall(id="c0", name="count", arguments='{"word": "ab"}'),)
     ids = {"prompt_ids": (1, 2), "token_ids": (3, 4)}
     script = [Reply(content=content, tool_calls=look, **ids), Reply(content="done\n", **ids)]
-    settings = ViewSettings(sampled_tokens=exact, before_call="\n")
+    settings = ViewSettings(before_call=before_call)
     (trajectory,) = roll(tools(), script, settings=settings)
     texts = [message.text for message in trajectory.completion if message.role == "assistant"]
     assert texts == [kept, "done\n"]

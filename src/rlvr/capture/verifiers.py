@@ -69,7 +69,7 @@ class ViewSettings:
     unique_components: reward functions of one name get names of their own.
     before_call: what the chat template itself puts between an assistant's text and its first call.
         A server leaves it in the text, the template would write it twice, and every history with
-        text before a call would restart; with `sampled_tokens` it is taken out of the text.
+        text before a call would restart: so it is taken out of the text. "" leaves the text alone.
     policy_version: optimizer updates contained in the weights that answer right now.
     """
 
@@ -195,7 +195,7 @@ class _RecordingEnvironment(Environment):  # type: ignore[misc]  # verifiers has
             record_turn(capture, response, version, time.perf_counter() - started)
             if settings.sampled_tokens and len(capture.sampled) < len(capture.turns):
                 raise InferenceError(_NO_TOKEN_IDS)
-            if settings.sampled_tokens and self.message_type == "chat":
+            if settings.before_call and self.message_type == "chat":
                 _leave_to_template(response.choices[0].message, settings.before_call)
         return response
 

@@ -19,6 +19,7 @@ from rlvr.evaluation.described import check_same, evaluation_info
 from rlvr.evaluation.failures import Failures
 from rlvr.evaluation.rollouts import roll_out
 from rlvr.evaluation.samplers import Sampler, token_texts_of
+from rlvr.inference.dialect import dialect_of
 from rlvr.record import Mode, ScoreStatus, Sink
 from rlvr.recorder import Recorder, RecorderReport
 from rlvr.runs import Run, open_run
@@ -147,10 +148,13 @@ class _Evaluation:
 
     def __enter__(self) -> "_Evaluation":
         settings = self.settings
-        self._view = recording_view(
-            self.environment,
-            ViewSettings(sampled_tokens=False, policy_version=lambda: settings.step),
+        tokenizer = self.sampler.tokenizer
+        view = ViewSettings(
+            sampled_tokens=False,  # not every server says its token ids
+            before_call="" if tokenizer is None else dialect_of(tokenizer).before_call,
+            policy_version=lambda: settings.step,
         )
+        self._view = recording_view(self.environment, view)
         info = evaluation_info(self._view, self.sampler, settings, thread=_thread())
         self._outcome = info.outcome
         if self.resume is not None:

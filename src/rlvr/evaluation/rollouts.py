@@ -29,7 +29,7 @@ async def roll_out(
             completion, state = await view.rollout(
                 client,
                 model,
-                sampling_args=copy.deepcopy(dict(sampling)),
+                sampling_args=copy.deepcopy({**view.sampling_args, **sampling}),
                 **asked,
             )
         except Exception as error:  # noqa: BLE001  # a bad rollout is data

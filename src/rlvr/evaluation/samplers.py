@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rlvr.errors import ConfigurationError, InferenceError
+from rlvr.inference.vllm_server import PROBE_TOOL
 
 if TYPE_CHECKING:
     from rlvr.inference.embedded import EmbeddedEngine
@@ -17,14 +18,6 @@ _RETRIES = 3
 _PROBE_TOKENS = 1
 _BAD_REQUEST = 400
 _PASSWORD = re.compile(r"(?<=//)[^/@]*@")
-_PROBE_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "probe",
-        "description": "Does nothing.",
-        "parameters": {"type": "object", "properties": {}},
-    },
-}
 
 
 class Sampler(Protocol):
@@ -154,7 +147,7 @@ class Endpoint:
             messages=[{"role": "user", "content": "."}],
             max_completion_tokens=_PROBE_TOKENS,
             extra_body=dict(extra),
-            **({"tools": [_PROBE_TOOL]} if tools else {}),
+            **({"tools": [PROBE_TOOL]} if tools else {}),
         )
 
     def failure(self, error: BaseException) -> Exception:

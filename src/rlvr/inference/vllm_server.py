@@ -15,7 +15,17 @@ from rlvr.errors import ConfigurationError, InferenceError
 if TYPE_CHECKING:
     from rlvr.inference.vllm_client import VllmClient
 
-__all__ = ["REQUEST_TIMEOUT_S", "VllmServer"]
+__all__ = ["PROBE_TOOL", "REQUEST_TIMEOUT_S", "VllmServer"]
+
+PROBE_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "probe",
+        "description": "Does nothing.",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+"""What a server is asked with to find out whether it takes tools at all."""
 
 REQUEST_TIMEOUT_S = 300.0
 _RETRY_S = 1.0
@@ -204,7 +214,7 @@ class VllmServer:
             "return_token_ids": True,
         }
         if tools:
-            asked["tools"] = [_PROBE_TOOL]
+            asked["tools"] = [PROBE_TOOL]
         try:
             answer = self.post("/v1/chat/completions", asked)
         except InferenceError as error:
@@ -265,16 +275,6 @@ class VllmServer:
                 " trainer's are after it: start it with --logprobs-mode processed_logprobs, or"
                 " train with a temperature of 1"
             )
-
-
-_PROBE_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "probe",
-        "description": "Does nothing.",
-        "parameters": {"type": "object", "properties": {}},
-    },
-}
 
 
 def _message_of(said: str) -> str:

@@ -155,7 +155,11 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             sampled_tokens=Repair.SAMPLED_TOKENS in self._repairs,
             malformed_calls=Repair.GENERATION_ERRORS in self._repairs,
             unique_components=Repair.SCORER_ERRORS in self._repairs,
-            before_call=dialect_of(self.processing_class).before_call,
+            before_call=(
+                dialect_of(self.processing_class).before_call
+                if Repair.SAMPLED_TOKENS in self._repairs
+                else ""
+            ),
             policy_version=lambda: max(self._last_loaded_step, 0),
         )
         return RecordingBatchGenerator(
