@@ -336,7 +336,8 @@ def _rows(
             f"rollouts={settings.rollouts}, concurrency={settings.concurrency}: both must be at"
             " least 1"
         )
-    chosen = dataset if dataset is not None else environment.get_eval_dataset()
+    own = environment.eval_dataset if environment.eval_dataset is not None else environment.dataset
+    chosen = own if dataset is None else dataset
     rows: list[Mapping[str, Any]] = list(chosen)[: settings.examples]
     if not rows:
         raise ConfigurationError("there is nothing to evaluate: the dataset holds no rows")
