@@ -8,6 +8,7 @@ from rlvr.cli.demo import demo
 from rlvr.cli.diagnose import diagnose
 from rlvr.cli.ledger import ledger
 from rlvr.cli.list import list_runs
+from rlvr.cli.parity import parity
 from rlvr.cli.preflight import CONTEXT, preflight
 from rlvr.cli.prune import prune
 from rlvr.cli.rescore import rescore
@@ -29,6 +30,7 @@ def build() -> typer.Typer:
     app.command("diagnose")(diagnose)
     app.command("ledger")(ledger)
     app.command("list")(list_runs)
+    app.command("parity")(parity)
     app.command("preflight", context_settings=CONTEXT)(preflight)
     app.command("prune")(prune)
     app.command("rescore")(rescore)

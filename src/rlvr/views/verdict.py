@@ -16,6 +16,11 @@ def example_command(run: str, example: Example) -> str:
     return " ".join(("rlvr show", run, shlex.quote(example.id), *example.place))
 
 
+def rollout_command(run: str, id: str) -> str:
+    """The command that opens a whole rollout; `run` is how commands call the run."""
+    return f"rlvr show {run} {shlex.quote(id)}"
+
+
 def page_of(code: str) -> str:
     """The page of the docs that explains a code."""
     return f"{PAGES}/{code}.md"
