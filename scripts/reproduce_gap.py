@@ -8,8 +8,8 @@ or a download; about a minute each.
 scorer   the library's own MathRubric: math-verify bounds its time by an alarm, which works on the
          main thread alone. Training scores in another thread, and the rubric takes what is raised
          there for a wrong answer.
-parser   a sampler that reads tool calls in another format than the model writes: they stay text,
-         no tool ever runs, and no answer follows.
+parser   a sampler that does not read the model's tool calls, like a server with the parser of
+         another model: they stay text, no tool ever runs, and no answer follows.
 
     scripts/reproduce_gap.py scorer
     scripts/reproduce_gap.py parser --output-dir outputs/gap-parser --json
@@ -31,16 +31,19 @@ from rlvr.errors import RlvrError
 app = script_app()
 
 SCRIPT = Path(__file__).parent / "train_math_python.py"
+RLVR = Path(sys.executable).with_name("rlvr")
 STEPS = 4
 PROBLEMS = shlex.split("""
     --model demo --max-level 1 --prompt-style brief --max-turns 3 --max-tokens 64 --max-seq-len 320
 """)
 TRAINING = shlex.split(f"""
-    --datasets synthetic,seed-0,train[:480] --inference embedded --learning-rate 3e-4
+    --datasets synthetic,seed-0,train[:480] --inference embedded --learning-rate 1e-6
     --lr-scheduler constant --batch-size 64 --gradient-accumulation-steps 1 --loss-type bnpo
-    --scale-rewards --max-steps {STEPS} --save-steps {STEPS} --diagnose-every 0 --report-to none
+    --scale-rewards --max-steps {STEPS} --save-steps {STEPS} --log-token-details
+    --diagnose-every 0 --report-to none
 """)
-EVALUATION = shlex.split("--datasets synthetic,seed-0,validation[:384] --rollouts 4")
+# The same problems and nearly the same weights, so that nothing but the mistake differs.
+EVALUATION = shlex.split("--datasets synthetic,seed-0,train[:480] --rollouts 4")
 
 Folder = Annotated[Path, Option(help="Where both runs are recorded.")]
 Json = Annotated[bool, Option("--json", help="Let parity print one JSON document.")]
@@ -64,8 +67,8 @@ def scorer(*, output_dir: Folder = Path("outputs/gap-scorer"), as_json: Json = F
     run = _train(output_dir, "--rewards", "original", "--repairs", "all,-scorer_timeouts")
     evaluated = _evaluate(output_dir, "--rewards", "original")
     # Scored again on and off the main thread, so that parity can say what that explains.
-    _rlvr("rescore", run, allowed=(0, 1))
-    raise Exit(_rlvr("parity", run, evaluated, *_wish(as_json), allowed=(0, 1)))
+    _run(RLVR, "rescore", run, allowed=(0, 1))
+    raise Exit(_parity(run, evaluated, as_json=as_json))
 
 
 @app.command()
@@ -79,9 +82,9 @@ def parser(*, output_dir: Folder = Path("outputs/gap-parser"), as_json: Json = F
     Exit codes: as `rlvr parity`: 1 where a cause of the gap was found, 0 where none was; 2 where
     something failed.
     """
-    run = _train(output_dir, "--tool-parser", "llama3_json")
+    run = _train(output_dir, "--tool-parser", "none")
     evaluated = _evaluate(output_dir)
-    raise Exit(_rlvr("parity", run, evaluated, *_wish(as_json), allowed=(0, 1)))
+    raise Exit(_parity(run, evaluated, as_json=as_json))
 
 
 def _train(folder: Path, *options: str) -> str:
@@ -98,15 +101,13 @@ def _evaluate(folder: Path, *options: str) -> str:
     return str(folder / "eval")
 
 
-def _wish(as_json: bool) -> list[str]:
-    return ["--json"] if as_json else []
+def _parity(run: str, evaluated: str, *, as_json: bool) -> int:
+    """What it prints is the script's output; that of the other commands is talk."""
+    wish = ["--json"] if as_json else []
+    return _run(RLVR, "parity", run, evaluated, *wish, allowed=(0, 1), talk=False)
 
 
-def _rlvr(*arguments: str, allowed: tuple[int, ...]) -> int:
-    return _run(Path(sys.executable).with_name("rlvr"), *arguments, allowed=allowed)
-
-
-def _run(program: Path, *arguments: str, allowed: tuple[int, ...] = (0,)) -> int:
+def _run(program: Path, *arguments: str, allowed: tuple[int, ...] = (0,), talk: bool = True) -> int:
     """Show a command as one would type it, and run it; its exit code.
 
     Raises:
@@ -117,6 +118,7 @@ def _run(program: Path, *arguments: str, allowed: tuple[int, ...] = (0,)) -> int
     done = subprocess.run(
         [sys.executable, str(program), *arguments],
         env={"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", **os.environ},
+        stdout=sys.stderr if talk else None,
         check=False,
     )
     if done.returncode not in allowed:

@@ -41,7 +41,7 @@ class EvaluationOptions:
     ] = None
     tool_parser: Annotated[
         ToolParser | None,
-        Option(help="How a model in this process writes tool calls; as its template does."),
+        Option(help="How tool calls of a model in this process are read; none: not at all."),
     ] = None
     cpu: Annotated[bool, Option("--cpu", help="Run the model on the CPU.")] = False
 

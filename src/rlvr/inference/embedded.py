@@ -23,6 +23,9 @@ from rlvr.inference.client import EmbeddedClient, Request, Sample, Sampling, ref
 from rlvr.inference.dialect import CallFormat, Dialect, dialect_of
 from rlvr.inference.tool_calls import ParsedCall, parse_tool_calls
 
+UNREAD = "none"
+"""The tool_parser that reads no calls."""
+
 
 @dataclass(slots=True)
 class EmbeddedEngine:
@@ -30,7 +33,8 @@ class EmbeddedEngine:
 
     max_model_len: longest prompt plus completion, in tokens. max_batch: rows of one generate call.
     tool_parser: how the model writes tool calls, as vLLM names it (`CallFormat`); None to take the
-    format in which the chat template writes them.
+    format in which the chat template writes them; "none" to leave calls in the text, as a server
+    with another model's parser does.
     device: where to sample; the model's if None, which is the host while FSDP has not sharded it.
     replicate: False samples from the model itself, which is put into evaluation mode: for one that
     nothing trains.
@@ -77,7 +81,9 @@ class EmbeddedEngine:
         self._stops = _stops_of(self.tokenizer, base)
         self._dialect = dialect_of(self.tokenizer)
         self._call_format = self._dialect.call_format
-        if self.tool_parser is not None:
+        if self.tool_parser == UNREAD:
+            self._call_format = None
+        elif self.tool_parser is not None:
             self._call_format = _format_named(self.tool_parser)
 
     def _new_replica(self, base: Any) -> Any:
@@ -99,7 +105,7 @@ class EmbeddedEngine:
                 " the prompt, so the model can't know them: set tokenizer.chat_template to one that"
                 " renders `tools`"
             )
-        if self._call_format is None:
+        if self._call_format is None and self.tool_parser != UNREAD:
             raise ConfigurationError(
                 "embedded inference can't read tool calls as the tokenizer's chat template writes"
                 f" them (it knows {', '.join(CallFormat)}): sample with vLLM and the model's"
@@ -263,7 +269,7 @@ def _format_named(name: str) -> CallFormat:
     try:
         return CallFormat(name)
     except ValueError:
-        known = ", ".join(CallFormat)
+        known = ", ".join((*CallFormat, UNREAD))
         raise ConfigurationError(
             f"embedded inference has no tool_parser {name!r}: it has {known}"
         ) from None

@@ -19,10 +19,14 @@ class WeightSync(StrEnum):
 
 
 class ToolParser(StrEnum):
-    """How tool calls stand in a model's text, by the name of vLLM's parser for them."""
+    """How tool calls are read from a model's text, by the name of vLLM's parser for them.
+
+    NONE leaves them in the text, as a server with another model's parser does.
+    """
 
     HERMES = "hermes"
     LLAMA3_JSON = "llama3_json"
+    NONE = "none"
 
 
 class LossType(StrEnum):

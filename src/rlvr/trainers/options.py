@@ -81,7 +81,7 @@ class TrainingOptions:
     ] = Inference.VLLM
     tool_parser: Annotated[
         ToolParser | None,
-        Option(help="How embedded inference reads tool calls; as the template writes them."),
+        Option(help="How embedded inference reads tool calls; none: not at all."),
     ] = None
     vllm_host: Annotated[str, Option(help="Host of the vLLM server.")] = "127.0.0.1"
     vllm_port: Annotated[int, Option(help="Port of the vLLM server.")] = 8000
