@@ -8,7 +8,7 @@ import pytest
 from rlvr.demo.imitation import encode
 from rlvr.demo.musique.demonstrations import CLEAN, Quality, demonstrate
 from rlvr.demo.musique.vocabulary import texts
-from rlvr.demo.policy import TAGS, build_tokenizer, load_policy
+from rlvr.demo.policy import TAGS, build_tokenizer
 from rlvr.environments.musique.core.prompts import RETRIEVE
 from rlvr.environments.musique.core.retrieval import make_retriever
 from rlvr.environments.musique.core.synthetic import rows
@@ -80,12 +80,6 @@ def test_a_dialogue_is_short_and_needs_no_byte_tokens(tokenizer):
 def test_the_same_texts_in_any_order_give_the_same_tokenizer(tokenizer):
     shuffled = sorted(texts(), key=hash)
     assert build_tokenizer(shuffled).get_vocab() == tokenizer.get_vocab()
-
-
-def test_the_bundled_tokenizer_is_the_one_that_the_code_builds(tokenizer):
-    _, bundled = load_policy()
-    assert bundled.get_vocab() == tokenizer.get_vocab()
-    assert bundled.chat_template == tokenizer.chat_template
 
 
 TURNS = [

@@ -1,15 +1,16 @@
 """The shipped checkpoint and the warm start that rebuilds it."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
 
 from rlvr.demo.measure import Measured
 from rlvr.demo.musique.task import MUSIQUE, measure
-from rlvr.demo.policy import bundled_checkpoint, load_policy, save_policy
+from rlvr.demo.policy import build_tokenizer, bundled_checkpoint, load_policy, save_policy
 from rlvr.demo.settings import DemoSettings
-from rlvr.demo.task import WarmStartSettings
+from rlvr.demo.task import TASK_NAMES, WarmStartSettings, task_named
 from rlvr.demo.warm_start import WarmStartFailed, require_success, warm_start
 from rlvr.environments.musique.core.loading import load_examples
 from rlvr.environments.musique.core.synthetic import rows
@@ -47,15 +48,41 @@ def good(**values):
     return Measured(rollouts=64, outcome="exact_match", reward=1.0, components=means | values)
 
 
-def test_the_checkpoint_is_small_and_says_how_it_was_made(policy):
-    model, _ = policy
-    folder = bundled_checkpoint()
+def test_a_checkpoint_without_a_name_is_the_two_hop_one(policy):
+    assert bundled_checkpoint() == bundled_checkpoint("musique")
+    assert policy[0].config._name_or_path == "rlvr-demo"
+
+
+@pytest.mark.parametrize("name", TASK_NAMES)
+def test_a_checkpoint_is_small_and_says_how_it_was_made(name):
+    task, (model, _) = task_named(name), load_policy(name=name)
+    folder = bundled_checkpoint(name)
     made = json.loads((folder / "warm_start.json").read_text())
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 3_000_000
-    assert 100_000 <= model.num_parameters() == made["parameters"] <= 1_000_000
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
+    assert 0 < model.num_parameters() == made["parameters"] <= 1_000_000
+    assert f"{made['parameters']:,} parameters" in (folder / "README.md").read_text()
     assert model.config.model_type == "qwen3"
     assert model.dtype == torch.float32
-    assert f"--seed {made['seed']}" in made["command"]
+    command = f"python -m rlvr.demo.warm_start --task {name} --seed {made['seed']} --out DIR"
+    assert made["command"] == command
+    assert made["settings"] == asdict(task.settings) | {"quality": asdict(task.quality)}
+    assert made["clean_loss"] < task.settings.clean_loss
+    assert {"torch", "transformers", "tokenizers", "verifiers", "rlvr"} == made["packages"].keys()
+    assert made["sampled"]["rollouts"] >= 256
+
+
+@pytest.mark.parametrize("name", TASK_NAMES)
+def test_a_bundled_tokenizer_is_the_one_that_the_code_builds(name):
+    _, bundled = load_policy(name=name)
+    built = build_tokenizer(task_named(name).texts())
+    assert bundled.get_vocab() == built.get_vocab()
+    assert bundled.chat_template == built.chat_template
+
+
+@pytest.mark.parametrize("ask", [bundled_checkpoint, task_named])
+def test_an_unknown_task_is_refused_with_those_there_are(ask):
+    with pytest.raises(ConfigurationError, match=r"'chess'.*use one of musique, math_python"):
+        ask("chess")
 
 
 @pytest.mark.slow

@@ -20,14 +20,14 @@ __all__ = ["MATH_PYTHON", "SAMPLING", "environment", "measure"]
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=64, max_model_len=384)
 _QUALITY = Quality(
-    tool=0.5,
+    tool=0.45,
     sound=0.95,
     prints=0.85,
     closed=0.85,
-    operator=0.85,
+    operator=0.9,
     again=0.6,
-    sign=0.9,
-    box=0.9,
+    sign=0.95,
+    box=0.95,
     think=0.85,
 )
 
@@ -92,8 +92,8 @@ def _cause(measured: Measured) -> str:
 MATH_PYTHON = Task(
     name="math_python",
     tool=PYTHON,
-    layers=2,
-    settings=WarmStartSettings(),
+    layers=3,  # with two, phase one ends at twice the loss
+    settings=WarmStartSettings(clean_dialogues=6000, clean_steps=1000, mixed_dialogues=8000),
     quality=_QUALITY,
     texts=texts,
     demonstrate=_demonstrations,
