@@ -318,6 +318,15 @@ def test_rewards_that_another_scoring_denies_are_found(every, severity):
     assert {example.id for example in found.examples} <= ids
 
 
+def test_where_it_is_known_what_was_scored_anew_the_share_is_of_that():
+    few = frozenset(f"t{n:06d}" for n in range(0, 640, 16))
+    assert disagreement(few, rescored=few).severity is Severity.ERROR
+    found = disagreement(few, rescored=few | {f"t{n:06d}" for n in range(0, 640, 2)})
+    assert "40 of 320 rollouts get another reward" in found.sentence
+    healthy = disagreement(frozenset(), rescored=few)
+    assert "none of 40 rollouts that were scored anew" in healthy.sentence
+
+
 def test_ids_outside_the_training_do_not_count():
     assert isinstance(disagreement(frozenset({"eval-1"})), Healthy)
 

@@ -16,7 +16,6 @@ from rlvr.workers import WorkerEnded, WorkerProcess, WorkerTimeout
 
 _START_S = 600.0  # an environment may fetch its data
 _END_S = 5.0
-_LOST_IN_A_ROW = 5
 _ENVIRONMENT = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -24,14 +23,15 @@ class ScorerProcess:
     """A scorer of one thread. Answers come in the order of the questions, from a thread here.
 
     A rollout that takes more than `timeout_s`, or whose scorer takes the process with it, is an
-    answer too; the next one gets a new process. After five such in a row the scorer is given up
-    (`gave_up`), and what is asked then is not scored. Use as a context manager.
+    answer too; the next one gets a new process. After `patience` such in a row the scorer is given
+    up (`gave_up`), and what is asked then gets no answer: None. Use as a context manager.
     """
 
-    def __init__(self, setup: Setup, *, timeout_s: float) -> None:
+    def __init__(self, setup: Setup, *, timeout_s: float, patience: int) -> None:
         self.gave_up = False
         self._setup = setup
         self._timeout_s = timeout_s
+        self._patience = patience
         self._worker: WorkerProcess | None = None
         self._lost = 0
         # The process dies with the thread that started it, so one thread does it all.
@@ -68,13 +68,13 @@ class ScorerProcess:
         """
         return self._begun.result()
 
-    def ask(self, trajectory: Trajectory) -> "Future[Scored]":
+    def ask(self, trajectory: Trajectory) -> "Future[Scored | None]":
         """Score it. The future raises as `ready`, where a new process was needed."""
         return self._thread.submit(self._ask, trajectory)
 
-    def _ask(self, trajectory: Trajectory) -> Scored:
+    def _ask(self, trajectory: Trajectory) -> Scored | None:
         if self.gave_up:
-            return Scored(failure=_gave_up(self.thread))
+            return None
         if self._worker is None:
             self._start()
         assert self._worker is not None
@@ -92,7 +92,7 @@ class ScorerProcess:
     def _lose(self, scored: Scored) -> Scored:
         self._stop()
         self._lost += 1
-        self.gave_up = self._lost >= _LOST_IN_A_ROW
+        self.gave_up = self._lost >= self._patience
         return scored
 
     def _start(self) -> Ready:
@@ -132,8 +132,3 @@ class ScorerProcess:
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
-
-
-def _gave_up(thread: ScoringThread) -> str:
-    where = "the main thread" if thread is ScoringThread.MAIN else "the worker thread"
-    return f"not asked: {_LOST_IN_A_ROW} rollouts in a row got no score in {where}"

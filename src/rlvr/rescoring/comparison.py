@@ -45,13 +45,15 @@ def agreement(was: Scored, now: Scored, *, an_error_counts: bool) -> Agreement:
     components = {
         name: _component(was, now, name, an_error_counts=an_error_counts) for name in names
     }
-    counting: list[bool | None] = []
-    if was.components and now.components:  # a record may hold totals alone
-        counting = [agrees for name, agrees in components.items() if _counts(was, now, name)]
-    return Agreement(
-        reward=_all((_total(was, now, counting), *counting)),
-        components=components,
+    both = {one.name for one in was.components} & {one.name for one in now.components}
+    counting = {n: agrees for n, agrees in components.items() if _counts(was, now, n)}
+    shared = [agrees for name, agrees in counting.items() if name in both]
+    known = all(
+        agrees is not None if name in both else _has_value(was, now, name)
+        for name, agrees in counting.items()
     )
+    total = same(was.reward, now.reward) if known else None
+    return Agreement(reward=_all((total, *shared)), components=components)
 
 
 def same(one: float | None, other: float | None) -> bool | None:
@@ -92,11 +94,12 @@ def _counts(was: Scored, now: Scored, name: str) -> bool:
     )
 
 
-def _total(was: Scored, now: Scored, counting: Iterable[bool | None]) -> bool | None:
-    """The totals; unknown where a component that counts in them is, since it counted as 0.0."""
-    if None in counting:
-        return None
-    return same(was.reward, now.reward)
+def _has_value(was: Scored, now: Scored, name: str) -> bool:
+    """Whether a component of one side alone is a number there: else the total counts it as 0.0."""
+    side = now if was.component(name) is None else was
+    component = side.component(name)
+    assert component is not None
+    return component.value is not None and name not in (side.missing or {})
 
 
 def _all(parts: Iterable[bool | None]) -> bool | None:

@@ -38,11 +38,17 @@ class Circumstances:
 
 
 def deciding_row(total: ScoreRow, components: Sequence[ScoreRow]) -> ScoreRow:
-    """The row to speak of: of the components that differ most, the first; else the total."""
-    if not total.differ:  # only what does not count in it
-        return max(components, key=lambda row: row.differ, default=total)
-    counting = [row for row in components if row.weight != 0.0]
-    found = max(counting, key=lambda row: row.differ, default=total)
+    """The row to speak of: the component that differs most, if it counts or the total agrees.
+
+    One that training did not have can't be spoken of; then it is the total.
+    """
+    speaking = [
+        row
+        for row in components
+        if (row.weight != 0.0 or not total.differ)
+        and any(pair.same + pair.differ for pair in row.pairs if pair.second == TRAINING)
+    ]
+    found = max(speaking, key=lambda row: row.differ, default=total)
     return found if found.differ else total
 
 
@@ -125,10 +131,10 @@ def _covered(row: ScoreRow, around: Circumstances) -> str:
 
 
 def _mixed(row: ScoreRow, around: Circumstances) -> str:
-    return (
-        "Off the main thread the scorer gives other results, and what training has is neither:"
-        f" {_apart(row)}. {_why_changed(around)}"
-    )
+    found = "Off the main thread the scorer gives other results"
+    if not any(pair.same + pair.differ for pair in row.pairs if pair.second == TRAINING):
+        return f"{found}: {_apart(row)}. What training saw can't be compared."
+    return f"{found}, and what training has is neither: {_apart(row)}. {_why_changed(around)}"
 
 
 def _changed(row: ScoreRow, around: Circumstances) -> str:

@@ -151,14 +151,15 @@ def _part(part: ContentPart, blobs: Mapping[str, Blob]) -> _Fields:
     blob = blobs.get(part.blob or "")
     if blob is not None:
         beside = fields.get(part.type)
-        fields[part.type] = _with_bytes(beside if isinstance(beside, dict) else {}, blob)
+        fields[part.type] = _with_bytes(
+            beside if isinstance(beside, dict) else {}, blob.data, part.media_type or ""
+        )
     return fields
 
 
-def _with_bytes(beside: _Fields, blob: Blob) -> _Fields:
+def _with_bytes(beside: _Fields, data: bytes, media_type: str) -> _Fields:
     """A part's inner fields with its bytes where they stood: a data URL, or the data of audio."""
-    encoded = base64.b64encode(blob.data).decode()
-    kind = blob.media_type or ""
-    if kind.startswith("audio/"):
-        return {"format": kind.removeprefix("audio/"), **beside, "data": encoded}
-    return {**beside, "url": f"data:{kind};base64,{encoded}"}
+    encoded = base64.b64encode(data).decode()
+    if media_type.startswith("audio/"):
+        return {"format": media_type.removeprefix("audio/"), **beside, "data": encoded}
+    return {**beside, "url": f"data:{media_type};base64,{encoded}"}

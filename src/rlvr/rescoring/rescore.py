@@ -30,6 +30,7 @@ from rlvr.runs import Run, open_run
 from rlvr.store import LocalStore, Store
 
 TIMEOUT_S = 30.0
+PATIENCE = 10
 BOTH = (ScoringThread.MAIN, ScoringThread.WORKER)
 
 _AHEAD = 16  # rollouts in memory that wait for their scores
@@ -51,6 +52,7 @@ def rescore(
     limit: int | None = None,
     threads: Sequence[ScoringThread] = BOTH,
     timeout_s: float = TIMEOUT_S,
+    patience: int = PATIENCE,
     keep: bool = True,
     store: Store | None = None,
     on_progress: Progress = lambda *_: None,
@@ -71,6 +73,7 @@ def rescore(
         limit: score so many at most, spread evenly over the steps.
         threads: where to score.
         timeout_s: seconds that the scoring of one rollout may take.
+        patience: rollouts in a row that may hang or crash a thread's scorer before it is given up.
         keep: False stores nothing.
         store: where annotations go, by default into the run.
         on_progress: called with how many of how many are scored.
@@ -91,7 +94,9 @@ def rescore(
     tally, skipped = Tally(threads), Counter[str]()
     with ExitStack() as stack:
         scorers = [
-            stack.enter_context(ScorerProcess(replace(setup, thread=thread), timeout_s=timeout_s))
+            stack.enter_context(
+                ScorerProcess(replace(setup, thread=thread), timeout_s=timeout_s, patience=patience)
+            )
             for thread in threads
         ]
         ready = [scorer.ready() for scorer in scorers]
@@ -101,9 +106,8 @@ def rescore(
         rollouts = chosen(opened, selection, skipped)
         for done, (trajectory, scores) in enumerate(_scored(scorers, rollouts), start=1):
             agreements = tally.add(trajectory, scores)
-            differs = any(agreement.differs for agreement in agreements.values())
-            if _repeats(tally, done, differs=differs):
-                tally.repeat(scores, [scorer.ask(trajectory).result() for scorer in scorers])
+            if _repeats(tally, done, scores, agreements):
+                tally.repeat(scores, next(_scored(scorers, iter([trajectory])))[1])
             if writer is not None:
                 writer.add(_annotations(trajectory, scores, agreements, around))
             on_progress(done + skipped.total(), selection.count)
@@ -179,12 +183,13 @@ def _setup(info: RunInfo, environment: str | None, options: Mapping[str, Any]) -
 def _scored(
     scorers: Sequence[ScorerProcess], rollouts: Iterator[Trajectory]
 ) -> Iterator[tuple[Trajectory, Scores]]:
-    """Every rollout with its scores, in order; a few are asked for ahead."""
-    waiting: deque[tuple[Trajectory, dict[ScoringThread, Future[Scored]]]] = deque()
+    """Every rollout with the scores that it got, in order; a few are asked for ahead."""
+    waiting: deque[tuple[Trajectory, dict[ScoringThread, Future[Scored | None]]]] = deque()
 
     def first() -> tuple[Trajectory, Scores]:
         trajectory, asked = waiting.popleft()
-        return trajectory, {thread: score.result() for thread, score in asked.items()}
+        answers = ((thread, answer.result()) for thread, answer in asked.items())
+        return trajectory, {thread: scored for thread, scored in answers if scored is not None}
 
     for trajectory in rollouts:
         asked = {scorer.thread: scorer.ask(trajectory) for scorer in scorers}
@@ -195,8 +200,13 @@ def _scored(
         yield first()
 
 
-def _repeats(tally: Tally, done: int, *, differs: bool) -> bool:
+def _repeats(
+    tally: Tally, done: int, scores: Scores, agreements: Mapping[Sides, Agreement]
+) -> bool:
     """Whether to score this one twice: the first few, and more of those that disagree."""
+    if any(scored.failure is not None for scored in scores.values()):
+        return False
+    differs = any(agreement.differs for agreement in agreements.values())
     return done <= _FIRST_REPEATED or (differs and tally.repeated < _REPEATED)
 
 
@@ -216,7 +226,6 @@ def _annotations(
             written_at=time.time(),
         )
         for thread, scored in scores.items()
-        if scored.reward is not None or scored.failure is None or not _not_asked(scored)
     ]
 
 
@@ -237,10 +246,6 @@ def _payload(scored: Scored, agrees: Agreement, scored_with: Json) -> dict[str, 
         "failure": scored.failure,
         "scored_with": scored_with,
     }
-
-
-def _not_asked(scored: Scored) -> bool:
-    return (scored.failure or "").startswith("not asked")
 
 
 def _report(

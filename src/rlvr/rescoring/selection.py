@@ -81,8 +81,9 @@ def spread(sizes: Mapping[int, int], limit: int | None) -> dict[int, int]:
 
 
 def evenly(entries: Sequence[T], count: int) -> list[T]:
-    """`count` of the entries, at equal distances, in order."""
-    return [entries[at * len(entries) // count] for at in range(min(count, len(entries)))]
+    """`count` of the entries, or all that there are, at equal distances, in order."""
+    taken = min(count, len(entries))
+    return [entries[at * len(entries) // taken] for at in range(taken)]
 
 
 def chosen(run: Run, selection: Selection, skipped: Counter[str]) -> Iterator[Trajectory]:

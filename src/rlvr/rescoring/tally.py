@@ -105,19 +105,21 @@ class Tally:
                     row.weight = component.weight
                 value = component.value if component is not None else None
                 self._column(row, side).add(value, status_of(scored, component, name))
-        found = {pair: _held(sides, pair) for pair in self._pairs()}
+        found = {pair: _held(sides, pair) for pair in self._pairs() if set(pair) <= set(sides)}
         for pair, agrees in found.items():
             self._count(self._total, pair, agrees.reward)
             for name in names:
-                self._count(self._rows[name], pair, agrees.components[name])
+                self._count(self._rows[name], pair, agrees.components.get(name))
             if agrees.differs:
                 self._example(trajectory, sides, pair, agrees)
         return found
 
-    def repeat(self, first: Mapping[ScoringThread, Scored], again: Sequence[Scored]) -> None:
+    def repeat(
+        self, first: Mapping[ScoringThread, Scored], again: Mapping[ScoringThread, Scored]
+    ) -> None:
         """Count a second scoring in the same threads: what differs from the first is unsteady."""
         self.repeated += 1
-        for one, two in zip(first.values(), again, strict=True):
+        for one, two in ((first[thread], again[thread]) for thread in first if thread in again):
             if one.failure is not None or two.failure is not None:
                 continue
             for component in one.components:

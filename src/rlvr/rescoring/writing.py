@@ -1,5 +1,6 @@
 """Annotations of a rescoring to files that nobody else writes."""
 
+import math
 import secrets
 import time
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from rlvr.recorder.size import value_bytes
 from rlvr.store import Store, later_annotations_path, parquet_bytes
 
 _FLUSH_S = 10.0
+_FLUSH_ROWS = 2048
 
 
 class RescoreWriter:
@@ -24,7 +26,7 @@ class RescoreWriter:
         self._store = store
         self._writer = time.strftime("%Y%m%dT%H%M%S-", time.gmtime()) + secrets.token_hex(4)
         self._chunk: Chunk[Annotation] = Chunk(lambda note: value_bytes(note.payload), _FLUSH_S)
-        self._begun = False
+        self._flushed_at = -math.inf
         self.written = 0
 
     def add(self, notes: Sequence[Annotation]) -> None:
@@ -35,7 +37,8 @@ class RescoreWriter:
             StoreError: the disk refused.
         """
         self._chunk.append(notes)
-        if self._chunk.due or not self._begun:
+        waited_s = time.monotonic() - self._flushed_at
+        if self._chunk.pending >= _FLUSH_ROWS or waited_s >= _FLUSH_S:
             self.flush()
 
     def flush(self) -> None:
@@ -43,7 +46,7 @@ class RescoreWriter:
         waiting = self._chunk.pending
         if waiting:
             self._chunk.flush(self._write)
-            self._begun = True
+            self._flushed_at = time.monotonic()
             self.written += waiting
 
     def _write(self, number: int, notes: Sequence[Annotation]) -> None:

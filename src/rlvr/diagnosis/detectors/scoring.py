@@ -164,7 +164,7 @@ def _disagreement(evidence: RunEvidence) -> Outcome:
         ),
         plot=Plot(
             title="share of the rollouts that get another reward when scored anew",
-            series={"another reward": rollouts.by_step(other)},
+            series={"another reward": rollouts.by_step(other, asked)},
             y_range=(0.0, 1.0),
         ),
         examples=examples_of(rollouts, other, why="scored anew, it gets another reward"),
