@@ -3,9 +3,14 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+import numpy as np
 
 from builders import CREATED_AT, run_info
-from rlvr.codec import encode_vocabulary
+from rlvr.analysis.columns import Columns
+from rlvr.codec import encode_vocabulary, to_table
+from rlvr.parity.sides import SIDE_COLUMNS, Rescored, Side, keys_of
 from rlvr.record import (
     Annotation,
     Component,
@@ -144,15 +149,9 @@ def info(run: str, made: Made) -> RunInfo:
 
 def record(folder, run: str, made: Made):
     """The run, written by the real recorder below `folder`; returns its own folder."""
-    draw = random.Random(made.seed)
     with Recorder.open(folder, info=info(run, made), run=run) as recorder:
-        for batch, step in enumerate(made.steps):
-            rollouts = [
-                made.edit(_rollout(run, made, batch, step, group, sample, draw))
-                for group in range(made.groups)
-                for sample in range(made.size)
-            ]
-            recorder.record_batch(rollouts)
+        for _, rows in groupby(rollouts_of(run, made), key=lambda row: row.batch):
+            recorder.record_batch([replace(row, id=None) for row in rows])
     path = folder / "rlvr" / run
     if made.details:
         (path / "vocabulary.json").write_bytes(encode_vocabulary(MODEL_TEXTS))
@@ -198,6 +197,68 @@ def rescore(
     later = 1_000_000  # an attempt supersedes what was trained from its first step on
     with Recorder.open(folder.parent.parent, run=run, first_step=later) as recorder:
         recorder.annotate(notes)
+
+
+def side_of(label: str, made: Made, *, rescored: Sequence[Rescored] = (), **changes) -> Side:
+    """One side in memory, as a comparison would read it."""
+    rollouts = rollouts_of(label, made)
+    keys = keys_of(
+        [row.question for row in rollouts],
+        [row.answer for row in rollouts],
+        [row.example_id for row in rollouts],
+        [row.group_id for row in rollouts],
+    )
+    first = dict(zip(reversed(keys), reversed(rollouts), strict=True))
+    side = Side(
+        label=label,
+        run=label,
+        called=f"runs/{label.lower()}",
+        mode=made.mode,
+        columns=Columns(table=to_table(rollouts).select(list(SIDE_COLUMNS))),
+        info=info(label, made),
+        rescored={again.source: again for again in rescored},
+        prompts=dict(list(first.items())[:80]),
+        vocabulary=MODEL_TEXTS if made.details else (),
+    )
+    return replace(side, **changes)
+
+
+def rollouts_of(run: str, made: Made) -> list[Trajectory]:
+    """The rollouts of a run, with the ids that a store would give."""
+    draw = random.Random(made.seed)
+    found = []
+    for batch, step in enumerate(made.steps):
+        rows = (
+            made.edit(_rollout(run, made, batch, step, group, sample, draw))
+            for group in range(made.groups)
+            for sample in range(made.size)
+        )
+        stem = f"{made.mode}-s{step:06d}-b{batch:06d}-a00-r000"
+        found += [replace(row, id=f"{stem}-{at:05d}") for at, row in enumerate(rows)]
+    return found
+
+
+def scored_anew(
+    made: Made,
+    score: Callable[[Trajectory], float],
+    *,
+    source: str = "main",
+    keep: Callable[[int], bool] = lambda row: True,
+) -> Rescored:
+    """What scoring a side anew gave; `keep` says of which rows."""
+    rollouts = rollouts_of("A", made)
+    where = np.array([keep(at) for at in range(len(rollouts))])
+    values = np.array([score(row) for row in rollouts], dtype=np.float64)
+    recorded = np.array([row.component("correct").value or 0.0 for row in rollouts])
+    totals = np.array([row.reward for row in rollouts])
+    return Rescored(
+        source=source,
+        where=where,
+        disagrees=where & (values != recorded),
+        failed=np.isnan(values) & where,
+        reward=np.where(where, totals - recorded + values, np.nan),
+        components={"correct": np.where(where, values, np.nan)},
+    )
 
 
 def _rollout(run, made: Made, batch: int, step: int, group: int, sample: int, draw) -> Trajectory:

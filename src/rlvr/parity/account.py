@@ -1,10 +1,10 @@
 """The gap between two mean rewards, taken apart into lines that add up to it.
 
 Each step makes the two sides alike in one more respect; what the gap loses by it is that line's.
-What remains is taken apart by what became of the rollouts (E. Kitagawa, Journal of the American
-Statistical Association 50, 1955; A. Blinder, 1973, and R. Oaxaca, 1973), with the pooled mean of a
-kind as what it is worth (R. Oaxaca and M. Ransom, Journal of Econometrics 61, 1994), so that a kind
-which one side hardly has does not bring its noise in. docs/parity.md has the formulas.
+What remains is taken apart by what became of the rollouts: the difference in the share of a kind,
+times what a rollout of that kind gets beside a sound one (E. Kitagawa, Journal of the American
+Statistical Association 50, 1955; A. Blinder, 1973; R. Oaxaca, 1973). docs/parity.md has the
+formulas.
 """
 
 from collections.abc import Mapping
@@ -13,24 +13,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rlvr.analysis.columns import Floats
+from rlvr.parity.behaviour import ANSWERS, Cells, behaviour
 from rlvr.parity.categories import Kind
 from rlvr.parity.intervals import Estimate, Sums, difference, estimate, sums
 from rlvr.parity.resampling import ENOUGH, blocks_of, bounds, by_block, draws
 from rlvr.parity.result import Account, Line, LineKind
 from rlvr.parity.sides import Pair
-from rlvr.parity.stages import CELLS, STATED, Staged, Stages, stages_of
+from rlvr.parity.stages import CELLS, Staged, Stages, stages_of
 
-SCORING, FORMULA, EXAMPLES, ANSWERS, REST = (
-    "scoring",
-    "reward-formula",
-    "examples",
-    "answers",
-    "rest",
-)
-_YES = 1
+SCORING = "scoring"
+FORMULA = "reward-formula"
+EXAMPLES = "examples"
+REST = "rest"
+_MEANS = 6
 _ROUNDING = 1e-12
 _NOTHING = np.zeros(1)
-_FIRST_CELL = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +64,11 @@ def _with_lines(account: Account, stages: Stages, pair: Pair) -> Account:
     if not stages.a.weights.any() or not stages.b.weights.any():
         return account
     of_a, of_b = _resampled(stages, pair)
-    terms = _terms(of_a, of_b, stages)
+    terms, others = _terms(of_a, of_b, stages)
     enough = min(account.a.clusters, account.b.clusters) >= ENOUGH
-    lines = (_line(code, values, account, enough=enough) for code, values in terms.items())
-    return replace(account, lines=tuple(lines))
+    lines = [_line(code, values, account, enough=enough) for code, values in terms.items()]
+    marked = (replace(line, beside_other=line.code in others) for line in lines)
+    return replace(account, lines=tuple(marked))
 
 
 def _line(code: str, values: Floats, account: Account, *, enough: bool) -> Line:
@@ -135,12 +133,13 @@ def _columns(staged: Staged) -> list[Floats]:
     return columns + inside + [weights * weighed for weights in inside]
 
 
-def _terms(a: Floats, b: Floats, stages: Stages) -> Mapping[str, Floats]:
-    """The lines, each in the record and in every resample; they add up to the gap in each."""
+def _terms(a: Floats, b: Floats, stages: Stages) -> tuple[Mapping[str, Floats], frozenset[str]]:
+    """The lines, each in the record and in every resample; they add up to the gap in each. And
+    which of them set rollouts beside those of the other side."""
     with np.errstate(invalid="ignore", divide="ignore"):
         of_a, of_b = _means(a), _means(b)
         gaps = [after - before for before, after in zip(of_a, of_b, strict=True)]
-        parts = _behaviour(_Cells(a), _Cells(b))
+        parts, others = behaviour(_cells(a), _cells(b))
     terms: dict[str, Floats] = {}
     if stages.source is not None:
         terms[SCORING] = gaps[0] - gaps[1]
@@ -154,73 +153,19 @@ def _terms(a: Floats, b: Floats, stages: Stages) -> Mapping[str, Floats]:
     if not np.abs(terms.get(ANSWERS, _NOTHING)).max() > _ROUNDING:
         terms.pop(ANSWERS, None)
     rest = gaps[0] - sum(terms.values())
-    return {**terms, REST: np.asarray(rest)}
+    return {**terms, REST: np.asarray(rest)}, others
 
 
 def _means(sums_of: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """The mean as recorded, with one scorer, with the same weights, and on the same examples."""
-    known, recorded, base, before, scored, weighed = sums_of[:, :_FIRST_CELL].T
-    cells = _Cells(sums_of)
+    known, recorded, base, before, scored, weighed = sums_of[:, :_MEANS].T
     first = recorded / known
     second = first + (scored - before) / base
     third = second + (weighed - scored) / base
-    return first, second, third, cells.values.sum(axis=(1, 2)) / cells.size.sum(axis=(1, 2))
+    return first, second, third, _cells(sums_of).whole
 
 
-class _Cells:
-    """Weights and weighted rewards by kind and whether the reference is stated."""
-
-    def __init__(self, sums_of: Floats) -> None:
-        shape = (-1, len(Kind), STATED)
-        self.size = sums_of[:, _FIRST_CELL : _FIRST_CELL + CELLS].reshape(shape)
-        self.values = sums_of[:, _FIRST_CELL + CELLS :].reshape(shape)
-
-    @property
-    def share(self) -> Floats:
-        """Share of each kind. Shape (resamples, kinds)."""
-        of_kind = self.size.sum(axis=2)
-        return np.asarray(of_kind / of_kind.sum(axis=1, keepdims=True))
-
-    @property
-    def mean(self) -> Floats:
-        """Mean reward of each kind, NaN without a rollout. Shape (resamples, kinds)."""
-        return np.asarray(self.values.sum(axis=2) / self.size.sum(axis=2))
-
-
-def _behaviour(a: _Cells, b: _Cells) -> dict[str, Floats]:
-    """What other shares of each kind account for, beside sound rollouts; and what other rewards of
-    the answers that state the reference do, of whichever kind."""
-    pooled = _ratio(a.share * _zero(a.mean) + b.share * _zero(b.mean), a.share + b.share)
-    sound = pooled[:, Kind.SOUND.place]
-    whole = (pooled * (a.share + b.share)).sum(axis=1) / 2
-    nobody = (a.share + b.share)[:, Kind.SOUND.place] == 0
-    moved = (b.share - a.share) * (pooled - np.where(nobody, whole, sound)[:, None])
-    present = (a.size + b.size).sum(axis=2)[0] > 0
-    parts = {
-        kind.value: np.asarray(moved[:, kind.place])
-        for kind in Kind
-        if kind is not Kind.SOUND and present[kind.place]
-    }
-    return {**parts, ANSWERS: _stated(a, b)}
-
-
-def _stated(a: _Cells, b: _Cells) -> Floats:
-    """What answers that state the reference gain in B, kind by kind."""
-    of_kind = [_ratio(one.size[:, :, _YES], one.size.sum(axis=2)) for one in (a, b)]
-    gets = [_ratio(one.values[:, :, _YES], one.size[:, :, _YES]) for one in (a, b)]
-    weight = _harmonic(a.share, b.share) * _harmonic(*of_kind)
-    return np.asarray((weight * (gets[1] - gets[0])).sum(axis=1))
-
-
-def _harmonic(a: Floats, b: Floats) -> Floats:
-    """Harmonic mean; 0 where one is 0. It is the weight that pooled means leave a difference."""
-    return _ratio(2 * a * b, a + b)
-
-
-def _ratio(a: Floats, b: Floats) -> Floats:
-    """a / b, 0 where b is 0."""
-    return np.asarray(np.divide(a, b, out=np.zeros_like(a), where=b > 0))
-
-
-def _zero(values: Floats) -> Floats:
-    return np.nan_to_num(values, nan=0.0)
+def _cells(sums_of: Floats) -> Cells:
+    """What follows the sums of the means: the weights of each cell, then its weighted rewards."""
+    middle = _MEANS + CELLS
+    return Cells(size=sums_of[:, _MEANS:middle], values=sums_of[:, middle:])

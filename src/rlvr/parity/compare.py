@@ -2,7 +2,7 @@
 
 from rlvr.errors import ConfigurationError
 from rlvr.parity.account import Accounted, account_of
-from rlvr.parity.differences import differences_of, unknown_of
+from rlvr.parity.differences import differences_of
 from rlvr.parity.headline import headline
 from rlvr.parity.judged import Judged
 from rlvr.parity.prompts import prompt_difference
@@ -11,6 +11,7 @@ from rlvr.parity.result import Account, Parity, SideSummary
 from rlvr.parity.settings import compare_settings
 from rlvr.parity.sides import Pair, Side
 from rlvr.parity.stages import weights_of
+from rlvr.parity.unknown import unknown_of
 
 
 def compare(a: Side, b: Side, *, component: str | None = None) -> Parity:

@@ -8,11 +8,11 @@ from rlvr.parity.account import EXAMPLES, FORMULA, SCORING
 from rlvr.parity.categories import Kind, masks_of
 from rlvr.parity.intervals import Estimate
 from rlvr.parity.judged import Judged, examples, explains
-from rlvr.parity.result import Account, Blank, Difference, Example, Line, Rate, Standing
-from rlvr.parity.scoring import scoring_differences, scoring_unknown, thread_is_cause
+from rlvr.parity.result import Account, Difference, Example, Line, Rate, Standing
+from rlvr.parity.scoring import scoring_differences, thread_is_cause
 from rlvr.parity.settings_judged import prompt_standing, setting_differences
 from rlvr.parity.sides import Side
-from rlvr.parity.stages import ENOUGH_SHARED, Staged, weights_of
+from rlvr.parity.stages import weights_of
 from rlvr.parity.wording import counted, level, percent, points
 
 _ORDER = (
@@ -55,19 +55,6 @@ def differences_of(judged: Judged) -> tuple[Difference, ...]:
     return tuple(sorted(found, key=_rank))
 
 
-def unknown_of(judged: Judged) -> tuple[Blank, ...]:
-    """What the two records can't say."""
-    return (
-        *scoring_unknown(judged),
-        *_unscored(judged),
-        *_few_examples(judged),
-        *_no_prompt(judged),
-        *_formula(judged),
-        *judged.settings.lacking,
-        *_one_sided_rates(judged),
-    )
-
-
 def _rank(one: Difference) -> tuple[int, float, int]:
     group = one.code.partition(".")[0]
     place = _ORDER.index(group) if group in _ORDER else len(_ORDER)
@@ -92,41 +79,43 @@ def _from_lines(judged: Judged) -> Iterator[Difference]:
 
 def _kind(judged: Judged, kind: Kind, line: Line) -> Difference:
     """Rollouts of a kind that one side has more of."""
-    cells = [staged.cell // 3 == kind.place for staged in _staged(judged)]
-    shares = [
-        float(np.average(where, weights=staged.weights))
-        for where, staged in zip(cells, _staged(judged), strict=True)
-    ]
+    staged = (judged.outcome.stages.a, judged.outcome.stages.b)
     names = [judged.pair.name(side) for side in judged.sides]
+    cells = [one.kinds == kind.place for one in staged]
+    shares = [
+        float(np.average(where, weights=one.weights))
+        for where, one in zip(cells, staged, strict=True)
+    ]
     more = int(shares[1] > shares[0])
-    side, staged = judged.sides[more], _staged(judged)[more]
-    percentages = judged.account.percent
-    own = cells[more] & (staged.weights > 0)
-    sound = (staged.cell // 3 == Kind.SOUND.place) & (staged.weights > 0)
-    gets = level(float(staged.weighed[own].mean()), percentages=percentages)
-    beside = (
-        f", those without any fault"
-        f" {level(float(staged.weighed[sound].mean()), percentages=percentages)}"
-        if sound.any()
-        else ""
-    )
+    own = cells[more] & (staged[more].weights > 0)
+    gets = _gets(judged, more, kind)
+    reference = 1 - more if line.beside_other else more
+    sound = _gets(judged, reference, Kind.SOUND)
+    beside = f"; sound ones of {names[reference]} get {sound}" if sound else ""
+    few = f" ({names[more]} has too few of its own)" if line.beside_other and sound else ""
     return Difference(
         code=kind.value,
         name=kind.label,
         standing=Standing.EXPLAINS,
         why=f"{kind.meaning}: {percent(shares[0])} of {names[0]}, {percent(shares[1])} of"
-        f" {names[1]}; in {judged.pair.name(side)} they get {gets}{beside}",
+        f" {names[1]}; in {names[more]} they get {gets}{beside}{few}",
         a=shares[0],
         b=shares[1],
         points=line.points,
         share=line.share,
-        examples=examples(side, own, f"{judged.pair.name(side)}: {kind.label}"),
+        examples=examples(judged.sides[more], own, f"{names[more]}: {kind.label}"),
         remedy=kind.remedy,
     )
 
 
-def _staged(judged: Judged) -> tuple[Staged, Staged]:
-    return judged.outcome.stages.a, judged.outcome.stages.b
+def _gets(judged: Judged, side: int, kind: Kind) -> str:
+    """What rollouts of a kind get on one side; empty where there is none."""
+    staged = (judged.outcome.stages.a, judged.outcome.stages.b)[side]
+    where = (staged.kinds == kind.place) & (staged.weights > 0)
+    if not where.any():
+        return ""
+    mean = np.average(staged.weighed[where], weights=staged.weights[where])
+    return level(float(mean), percentages=judged.account.percent)
 
 
 def _other_examples(judged: Judged, line: Line) -> Difference:
@@ -288,62 +277,3 @@ def _examples(judged: Judged, codes: set[str]) -> Iterator[Difference]:
         evidence={"shared": shared},
         remedy="evaluate on the examples that were trained on: then the questions are the same",
     )
-
-
-def _unscored(judged: Judged) -> Iterator[Blank]:
-    account = judged.account
-    for side, count in zip(judged.sides, (account.unscored_a, account.unscored_b), strict=True):
-        if count:
-            yield Blank(
-                code="unscored",
-                because=f"{counted(count, 'rollout')} of {side.label} of {len(side):,} have no"
-                f" finite {account.measure}, and are left out",
-                needs=f"`rlvr rescore {side.called}`",
-            )
-
-
-def _few_examples(judged: Judged) -> Iterator[Blank]:
-    if judged.outcome.stages.shared is None:
-        shared = int(judged.pair.shared.sum())
-        yield Blank(
-            code=EXAMPLES,
-            because=f"{counted(shared, 'example')} with rewards on both sides, fewer than"
-            f" {ENOUGH_SHARED}: whether one side's questions are harder can't be told",
-            needs="an evaluation on the examples that were trained on",
-        )
-
-
-def _no_prompt(judged: Judged) -> Iterator[Blank]:
-    if judged.prompt is None:
-        yield Blank(
-            code="prompt",
-            because="no rollout of a side has its messages any more",
-            needs="runs whose messages were not pruned",
-        )
-    elif judged.prompt.unit != "token":
-        yield Blank(
-            code="prompt-tokens",
-            because=f"prompts were compared by {judged.prompt.level}, since token ids of the same"
-            " example are not kept on both sides",
-            needs="token details on both sides (log_token_details)",
-        )
-
-
-def _formula(judged: Judged) -> Iterator[Blank]:
-    of_a, of_b = weights_of(judged.pair.a), weights_of(judged.pair.b)
-    total = judged.total or judged.outcome
-    if of_a and of_b and dict(of_a) != dict(of_b) and not total.stages.reweighed:
-        names = sorted(set(of_a) ^ set(of_b))
-        yield Blank(
-            code=FORMULA,
-            because=f"the components differ ({', '.join(names)}), so that A's totals can't be put"
-            " together as B's are",
-            needs="the same components on both sides",
-        )
-
-
-def _one_sided_rates(judged: Judged) -> Iterator[Blank]:
-    for rate in judged.rates.values():
-        if (rate.a is None) != (rate.b is None) and not rate.code.startswith("rescore"):
-            label = "A" if rate.a is None else "B"
-            yield Blank(code=rate.code, because=f"{label} did not record it: {rate.name}", needs="")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from rlvr.parity.account import SCORING
+from rlvr.parity.behaviour import ANSWERS
 from rlvr.parity.categories import Kind
 from rlvr.parity.judged import Judged
 from rlvr.parity.result import Difference, Line, Rate, Standing
@@ -117,7 +118,7 @@ def _suspicion(judged: Judged, one: Difference) -> str:
         if isinstance(value, float)
     ]
     names = [judged.pair.name(side) for side in judged.sides]
-    line = judged.account.line("answers")
+    line = judged.account.line(ANSWERS)
     return (
         f"Scoring is suspected: answers that state the reference get {gets[0]} in {names[0]} and"
         f" {gets[1]} in {names[1]}, which would be {_part(judged, line)}. To know:"

@@ -37,7 +37,8 @@ class Line:
     """One part of the gap. The points of all lines of an account add up to its gap.
 
     `share` is its part of the gap, None where the gap is within chance or the line points the other
-    way. `proven` says that its interval of 99 % leaves out 0.
+    way. `proven` says that its interval of 99 % leaves out 0. `beside_other`: its rollouts were set
+    beside sound ones of the other side, since their own has none or too few.
     """
 
     code: str
@@ -46,7 +47,7 @@ class Line:
     points: Estimate
     share: float | None = None
     proven: bool = False
-    sentence: str = ""
+    beside_other: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

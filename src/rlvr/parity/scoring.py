@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlvr.analysis.columns import Mask
-from rlvr.parity.account import ANSWERS, SCORING
+from rlvr.parity.account import SCORING
+from rlvr.parity.behaviour import ANSWERS
 from rlvr.parity.judged import Judged, examples, explains
 from rlvr.parity.result import Blank, Difference, Example, Standing
 from rlvr.parity.sides import MAIN, WORKER, Side
@@ -170,7 +170,7 @@ def _suspected(judged: Judged) -> Difference | None:
     if line is None or not judged.account.real or not line.proven or line.share is None:
         return None
     stages = judged.outcome.stages
-    stated = [_stating(staged) for staged in (stages.a, stages.b)]
+    stated = [staged.stating for staged in (stages.a, stages.b)]
     means = [
         float(staged.recorded[where].mean()) if where.any() else float("nan")
         for staged, where in zip((stages.a, stages.b), stated, strict=True)
@@ -196,7 +196,3 @@ def _suspected(judged: Judged) -> Difference | None:
         examples=examples(side, nothing, "its answer states the reference"),
         remedy=f"score the rollouts anew and know: rlvr rescore {side.called}",
     )
-
-
-def _stating(staged: Staged) -> Mask:
-    return np.asarray(np.isfinite(staged.recorded) & (staged.cell % 3 == 1))

@@ -15,6 +15,7 @@ ENOUGH_SHARED = 20
 freedom an interval is a tenth wider than its normal one."""
 
 STATED = 3
+STATES = 1
 """Whether the reference stands in the answer: no, yes, not known."""
 
 
@@ -34,6 +35,16 @@ class Staged:
     weighed: Floats
     weights: Floats
     cell: Ints
+
+    @property
+    def kinds(self) -> Ints:
+        """The place of each rollout's kind."""
+        return self.cell // STATED
+
+    @property
+    def stating(self) -> Mask:
+        """Rollouts with a reward whose answer states the reference."""
+        return np.asarray(np.isfinite(self.recorded) & (self.cell % STATED == STATES))
 
 
 @dataclass(frozen=True, kw_only=True)
