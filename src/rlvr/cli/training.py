@@ -8,6 +8,7 @@ from typer import Exit
 
 from rlvr.cli.output import say
 from rlvr.cli.scripts import Launch
+from rlvr.trainers.choices import Inference
 from rlvr.trainers.options import Machine, TrainingOptions
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def run_training(
     # bfloat16 weights only where something else keeps what a small update changes.
     half = training.in_bf16(machine) and (machine.deepspeed or lora.lora)
     policy, tokenizer = load_policy(folder or model, half=half)
+    if training.inference is Inference.EMBEDDED:
+        policy.config._name_or_path = model  # where the package lies is nobody's business
     trainer = EnhancedGRPOTrainer(
         policy, env, args, tokenizer, peft_config=lora.config(), **training.recording()
     )
