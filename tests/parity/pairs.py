@@ -33,9 +33,7 @@ TRAIN_ID, EVAL_ID = "20261101-090000-aaaa", "20261101-100000-bbbb"
 SYSTEM = "Compute with python, then answer in a box."
 SCORERS = {"correct": "demo.score 1f2e3d4c5b6a", "format": "demo.form 1f2e3d4c5b6a"}
 WEIGHTS = {"correct": 1.0, "format": 0.2}
-TEMPLATE = (
-    "{% for message in messages %}\n<|{{ message.role }}|>\n{{ message.content }}\n{% endfor %}"
-)
+TEMPLATE = "{% for m in messages %}\n<{{ m.role }}>\n{{ m.content }}\n{% endfor %}"
 TOOLS = (
     {
         "type": "function",
@@ -147,13 +145,15 @@ def info(run: str, made: Made) -> RunInfo:
     return replace(base, **made.changes)
 
 
-def record(folder, run: str, made: Made):
-    """The run, written by the real recorder below `folder`; returns its own folder."""
-    with Recorder.open(folder, info=info(run, made), run=run) as recorder:
-        for _, rows in groupby(rollouts_of(run, made), key=lambda row: row.batch):
-            recorder.record_batch([replace(row, id=None) for row in rows])
+def record(folder, run: str, *made: Made):
+    """The run, written by the real recorder below `folder`; returns its own folder. Its settings
+    are those of the first of `made`."""
+    with Recorder.open(folder, info=info(run, made[0]), run=run) as recorder:
+        for one in made:
+            for _, rows in groupby(rollouts_of(run, one), key=lambda row: row.batch):
+                recorder.record_batch([replace(row, id=None) for row in rows])
     path = folder / "rlvr" / run
-    if made.details:
+    if any(one.details for one in made):
         (path / "vocabulary.json").write_bytes(encode_vocabulary(MODEL_TEXTS))
     return path
 
@@ -212,6 +212,7 @@ def side_of(label: str, made: Made, *, rescored: Sequence[Rescored] = (), **chan
     side = Side(
         label=label,
         run=label,
+        place=label,
         called=f"runs/{label.lower()}",
         mode=made.mode,
         columns=Columns(table=to_table(rollouts).select(list(SIDE_COLUMNS))),
@@ -267,7 +268,7 @@ def _rollout(run, made: Made, batch: int, step: int, group: int, sample: int, dr
         example = made.first + (example - made.first) % made.examples
     act = made.plays(draw, example)
     answer = str(1000 + example)
-    weights = made.changes.get("components", WEIGHTS)
+    weights = made.changes.get("components") or WEIGHTS
     values = {"correct": act.correct, "format": act.form}
     status = ScoreStatus.ERROR if act.correct is None else ScoreStatus.OK
     components = tuple(

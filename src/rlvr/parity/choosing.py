@@ -21,9 +21,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What one run has: its name, its steps in both modes, and what is asked for of it."""
+    """What one run has: its name and folder, its steps in both modes, and what is asked of it."""
 
     run: str
+    place: str
     train: Sequence[int]
     eval: Sequence[int]
     asked: Selection
@@ -74,9 +75,9 @@ _ASKED, _ALL = "as asked", "all steps"
 def _modes(a: Offer, b: Offer) -> tuple[Mode, Mode]:
     first = a.asked.mode or _default(a)
     second = b.asked.mode or _default(b)
-    if a.run == b.run and a.asked.mode is None and b.asked.mode is None:
+    if a.place == b.place and a.asked.mode is None and b.asked.mode is None:
         return Mode.TRAIN, Mode.EVAL
-    if a.run == b.run and first is second and a.asked.steps == b.asked.steps:
+    if a.place == b.place and first is second and a.asked.steps == b.asked.steps:
         other = Mode.EVAL if first is Mode.TRAIN else Mode.TRAIN
         return (other, second) if a.asked.mode is None else (first, other)
     return first, second

@@ -53,7 +53,7 @@ def compare_runs(
         replace(side, prompts=_prompts(run, own))
         for side, run, own in zip(sides, (first, second), ids, strict=True)
     )
-    if first is second:
+    if of_a.place == of_b.place:
         of_b = replace(of_b, remarks=())
     return compare(of_a, of_b, component=component)
 
@@ -61,6 +61,7 @@ def compare_runs(
 def _offer(run: Run, asked: Selection | None) -> Offer:
     return Offer(
         run=run.id,
+        place=str(run.path.resolve()),
         train=run.steps(Mode.TRAIN),
         eval=run.steps(Mode.EVAL),
         asked=asked or Selection(),
@@ -78,6 +79,7 @@ def _side(run: Run, label: str, choice: Choice, called: str) -> Side:
     return Side(
         label=label,
         run=run.id,
+        place=str(run.path.resolve()),
         called=called,
         mode=choice.mode,
         columns=columns,

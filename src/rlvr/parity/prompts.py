@@ -10,7 +10,7 @@ from rlvr.record import Message, Mode, Trajectory
 TOKENS = "the token ids that were served"
 TEXTS = "the texts of the served tokens (the two vocabularies differ)"
 MESSAGES = "the messages of the prompt, before the chat template"
-SYSTEM = "the system message alone, since no example is on both sides"
+SYSTEM_MESSAGE = "the system message alone, since no example is on both sides"
 
 _BEFORE, _AT, _AFTER = 12, 1, 10
 _CHARACTERS = 60
@@ -39,7 +39,7 @@ def prompt_difference(pair: Pair) -> PromptDifference | None:
     if keys != [""] and all(tokens):
         level = TEXTS if _other_vocabulary(pair) else TOKENS
         return _first(level, "token", [pieces for pieces in tokens if pieces])
-    level = SYSTEM if keys == [""] else MESSAGES
+    level = SYSTEM_MESSAGE if keys == [""] else MESSAGES
     system = keys == [""]
     texts = [(_text(a, system=system), _text(b, system=system)) for a, b in both]
     return _first(level, "character", texts)

@@ -71,7 +71,7 @@ def compare_settings(a: Side, b: Side) -> Compared:
     same: list[str] = []
     lacking: list[Blank] = []
     for group, of_a, of_b in _groups(a, b):
-        if a.run == b.run and group in _OF_THE_RUN:
+        if a.place == b.place and group in _OF_THE_RUN:
             continue
         found, blank = _compared(group, of_a, of_b)
         differing += found
@@ -141,7 +141,9 @@ def _settings(side: Side) -> Mapping[str, Mapping[str, Json]]:
         "limits": _known(info.limits),
         "scoring-thread": _known({"scoring-thread": thread["thread"]}),
         "scorers": _known(scorers) if isinstance(scorers, Mapping) else {},
-        "component-weights": dict(info.components),
+        "component-weights": {"component-weights": dict(info.components)}
+        if info.components
+        else {},
         "environment": flat(info.environment),
         "packages": dict(info.packages),
         "repairs": dict(info.repairs),

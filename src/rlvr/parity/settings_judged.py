@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from rlvr.parity.account import SCORING
 from rlvr.parity.categories import Kind
 from rlvr.parity.judged import Judged, explains
-from rlvr.parity.prompts import MESSAGES, SYSTEM, first_line
+from rlvr.parity.prompts import MESSAGES, SYSTEM_MESSAGE, first_line
 from rlvr.parity.result import Difference, Standing
 from rlvr.parity.settings import SCORING_PACKAGES, Setting, first_path
 from rlvr.parity.wording import percent, points
@@ -49,7 +49,7 @@ def prompt_standing(judged: Judged) -> _Judgement:
     if found is None:
         return _MAY, ""
     what = f"compared by {found.level}: {found.differing} of {found.pairs} differ"
-    if found.level == SYSTEM:
+    if found.level == SYSTEM_MESSAGE:
         return _MAY, f"the system messages are not the same ({what})"
     return _MAY, f"the policy answers another text ({what})"
 
@@ -101,7 +101,7 @@ _WHYS = {
 def _text(judged: Judged, setting: Setting) -> _Judgement:
     """System prompt, template, tools: of no effect where the served tokens are the same."""
     found = judged.prompt
-    if found is None or found.differing or found.level in (MESSAGES, SYSTEM):
+    if found is None or found.differing or found.level in (MESSAGES, SYSTEM_MESSAGE):
         return _MAY, "it changes what the policy reads"
     same = f"the served prompts of {found.pairs} compared examples are the same"
     turns = judged.rates.get("turns")

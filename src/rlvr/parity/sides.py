@@ -65,13 +65,15 @@ class Rescored:
 class Side:
     """The rollouts of one mode of a run, over some steps.
 
-    `called` is how commands name the run and `chosen` says why these steps. `prompts` has one
-    rollout with its messages, and with its token details where these were kept, for each example
-    whose prompts are compared, by `keys`. `vocabulary` has the text of each token id.
+    `place` is the run's folder, `called` how commands name it, and `chosen` says why these steps.
+    `prompts` has one rollout with its messages, and with its token details where these were kept,
+    for each example whose prompts are compared, by `keys`. `vocabulary` has the text of each token
+    id.
     """
 
     label: str
     run: str
+    place: str
     called: str
     mode: Mode
     columns: Columns
