@@ -1,4 +1,4 @@
-"""kill -9 in the middle of an evaluation: what is on the disk is whole, and it goes on."""
+"""kill -9 and a full disk in the middle of an evaluation: what is there is whole; it goes on."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ import rlvr
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
-CHILD = Path(__file__).with_name("killed_evaluation.py")
+HERE = Path(__file__).parent
 
 
-def start(folder, *arguments):
-    paths = [str(CHILD.parent), str(CHILD.parent.parent), os.environ.get("PYTHONPATH", "")]
+def start(folder, *arguments, child="killed_evaluation.py"):
+    paths = [str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
-        [sys.executable, str(CHILD), str(folder), *arguments],
+        [sys.executable, str(HERE / child), str(folder), *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -53,3 +53,18 @@ def test_a_killed_evaluation_is_read_while_it_runs_and_goes_on_where_it_was(tmp_
     assert len(rows) == 80
     assert len({(row.example_id, row.sample) for row in rows}) == 80
     assert {row.id for row in before} <= {row.id for row in rows}
+
+
+def test_an_evaluation_ends_when_its_record_can_not_be_written_and_says_how_to_go_on(tmp_path):
+    child = start(tmp_path, child="full_disk_evaluation.py")
+    out, err = child.communicate(timeout=200)
+    assert child.returncode == 0, err
+    said, asked = out.splitlines()
+    run = rlvr.open_run(tmp_path)
+    before = list(run.trajectories())
+    assert 4 <= len(before) <= 12
+    assert said.startswith("StoreError")
+    assert "File too large" in said
+    assert f"{len(before)} of 8,000 rollouts are recorded" in said
+    assert f"--resume {run.id}" in said
+    assert int(asked) < 8000  # it did not go on to the end

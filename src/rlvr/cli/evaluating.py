@@ -92,7 +92,8 @@ def run_evaluation(
                 duration_s=done.duration_s,
             )
         )
-    if done.failed or (done.rates is not None and done.rates.scored < done.rates.rollouts):
+    unscored = done.rates is not None and done.rates.scored < done.rates.rollouts
+    if done.failed or unscored or done.report.lost:
         raise Exit(1)
 
 

@@ -14,7 +14,7 @@ from rlvr.analysis.passes import FULL, PASS_COLUMNS, PassRates, pass_rates
 from rlvr.capture.rollout import BatchCapture, RolloutCapture
 from rlvr.capture.trajectories import BatchPlace, build_trajectories
 from rlvr.capture.verifiers import ViewSettings, recording_view
-from rlvr.errors import ConfigurationError, RlvrError
+from rlvr.errors import ConfigurationError, RlvrError, StoreError
 from rlvr.evaluation.described import check_same, evaluation_info
 from rlvr.evaluation.failures import Failures
 from rlvr.evaluation.rollouts import roll_out
@@ -29,6 +29,7 @@ __all__ = ["Evaluation", "EvaluationSettings", "Progress", "evaluate"]
 
 _BATCH_ROLLOUTS = 64
 _BATCH_S = 20.0
+_FLUSH_S = 30.0
 Group = list[RolloutCapture]
 
 
@@ -118,7 +119,7 @@ def evaluate(
     Raises:
         ConfigurationError: the settings can't work, or the run to resume was made otherwise.
         InferenceError: the sampler fails. What is finished is recorded, and can be resumed.
-        StoreError: the store can't be written.
+        StoreError: the store can't be written, from the start or from some time on.
     """
     chosen = settings or EvaluationSettings()
     rows = _rows(environment, dataset, chosen)
@@ -277,6 +278,7 @@ class _Evaluation:
         waiting = sum(len(held) for _, held in self._waiting)
         if waiting >= _BATCH_ROLLOUTS or time.monotonic() - self._recorded_at > _BATCH_S:
             self._record()
+            self._check_store()
 
     def _count(self, group: Group) -> None:
         values = [_scored(capture, self._outcome) for capture in group]
@@ -320,8 +322,25 @@ class _Evaluation:
             [replace(one, example_id=id) for one, id in zip(built, ids, strict=True)]
         )
 
+    def _check_store(self) -> None:
+        """Here the record is what the work is for: without one there is no reason to go on.
+
+        Raises:
+            StoreError: rollouts could not be written.
+        """
+        report = self._recorder.report()
+        if report.lost:
+            raise StoreError(
+                f"{report.lost:,} rollouts could not be written to {self._recorder.folder}"
+                f" ({report.last_error}): make room there"
+            )
+
     def _how_to_go_on(self, error: RlvrError) -> RlvrError:
-        done, total = self._progress.done, self._progress.total
+        """The error, with what of the evaluation is there. Written or lost is all by now."""
+        self._record()
+        self._recorder.flush(_FLUSH_S)
+        run, total = open_run(self._recorder.folder), self._progress.total
+        done = run.to_arrow(["id"], mode=Mode.EVAL).num_rows
         return type(error)(
             f"{error}. {done:,} of {total:,} rollouts are recorded in {self._recorder.folder}; go"
             f" on with --resume {self._recorder.run}"
