@@ -217,9 +217,9 @@ def _finding(
             },
         ),
         lookalikes=_LOOKALIKES,
-        refuted_by="score an example again on the main thread of a fresh process: if it gets"
-        " nothing there too, the scorer works as written, and its rule is what to look at."
-        " `rlvr preflight` scores a gold answer on and off the main thread.",
+        refuted_by="`rlvr rescore RUN` scores the recorded answers again, on the main thread of a"
+        " fresh process too: if they get nothing there either, the scorer works as written, and its"
+        " rule is what to look at. `rlvr preflight` scores a gold answer before training.",
         remedy="a known cause is math_verify, which bounds its time by signal.alarm: that works on"
         " the main thread alone, and MathRubric of verifiers 0.1 scores in another and returns 0.0"
         " without a word. Use EnhancedGRPOTrainer with the repair `scorer_timeouts`"
