@@ -70,3 +70,8 @@ def rescored(run, source=None):
     """The payloads of a run's rescoring by id, of one source or of all."""
     notes = run.annotations(kind="rescore")
     return {note.id: note.payload for note in notes if source in (None, note.source)}
+
+
+def without_progress(talk: str) -> str:
+    """What was said on standard error, but for how far a slow machine had come."""
+    return "".join(line for line in talk.splitlines(True) if "rollouts scored" not in line)

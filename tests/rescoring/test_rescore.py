@@ -1,6 +1,7 @@
 """What a rescoring says of scorers of every kind, and what it leaves in the run."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,11 +14,21 @@ import pytest
 from scorers import HEAD, RIGHT, record_run, rescored, rollout
 
 from builders import trajectory
-from rlvr.errors import ConfigurationError, MissingDependency, StoreError, StoreFull
+from rlvr.errors import (
+    ConfigurationError,
+    RlvrError,
+    SandboxUnavailable,
+    ScorerUnavailable,
+    StoreError,
+    StoreFull,
+)
 from rlvr.record import Annotation, Component, Message, Mode, RolloutError, ToolCall
 from rlvr.record.rescore import Pattern, ScoringThread
 from rlvr.recorder import Recorder
 from rlvr.rescoring import rescore
+from rlvr.rescoring.loading import load_scorer
+from rlvr.rescoring.protocol import Setup
+from rlvr.rescoring.selection import select
 from rlvr.runs import PruneRequest, carry_out, plan_pruning
 from rlvr.store import FailingStore
 
@@ -178,23 +189,46 @@ def test_one_that_was_changed_is_named_with_all_else_that_changed(tmp_path, modu
     }
 
 
-@pytest.mark.parametrize(
-    ("body", "key"),
-    [
-        ("return state['grade']", "grade"),
-        ("return float(state.get('grade', 0.0))", "grade"),
-        ("return float(len(state['responses']))", "responses"),
-        ("try:\n        return state['grade']\n    except KeyError:\n        return 0.0", "grade"),
-    ],
-)
-def test_what_no_record_holds_is_said_and_accuses_nobody(tmp_path, module, body, key):
-    name = f"asks{abs(hash(body))}"
-    module(name, HEAD + f"\ndef right(state):\n    {body}\n")
-    run = record_run(tmp_path, some(), loader=name)
+def test_what_no_record_holds_is_said_and_accuses_nobody(tmp_path, module):
+    asks = """
+def load_rubric(**_):
+    return vf.Rubric(funcs=[needs, tries, counts, swallows, right])
+
+def needs(state):
+    return state["grade"]
+
+def tries(state):
+    return float(state.get("grade", 0.0))
+
+def counts(state):
+    return float(len(state["responses"]))
+
+def swallows(state):
+    try:
+        return state["grade"]
+    except KeyError:
+        return 0.0
+
+def right(completion, answer):
+    return float(said(completion) == answer)
+"""
+    module("asks", HEAD + asks)
+    names = ("needs", "tries", "counts", "swallows", "right")
+    parts = tuple(Component(name=name, value=1.0, weight=1.0) for name in names)
+    run = record_run(tmp_path, [rollout(components=parts, reward=5.0)], loader="asks")
     report = rescore(run, threads=MAIN)
-    assert report.missing == {"right": (key,)}
-    assert report.components[0].columns["main"].statuses == {"not_in_record": 4}
-    assert {p["agrees"] for p in rescored(run).values()} == {None}
+    assert report.missing == {
+        "needs": ("grade",),
+        "tries": ("grade",),
+        "counts": ("responses",),
+        "swallows": ("grade",),
+    }
+    for row in report.components[:4]:
+        assert row.columns["main"].statuses == {"not_in_record": 1}
+        assert row.pairs[0].unknown == 1
+    assert report.components[4].pairs[0].same == 1
+    assert [p["agrees"] for p in rescored(run).values()] == [None]
+    assert not report.disagrees
 
 
 def test_a_scorer_may_keep_what_it_likes_in_the_state(tmp_path, module):
@@ -271,31 +305,46 @@ def test_a_run_that_does_not_name_its_environment_asks_for_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "options", "says"),
+    ("loader", "source", "says"),
     [
-        (None, {}, "there is no module 'loads'"),
-        ("import no_such_package_here", {}, "needs no_such_package_here, which is not installed"),
-        ("1 / 0", {}, "importing loads raised ZeroDivisionError"),
-        ("x = 1", {}, "has neither load_rubric nor load_environment"),
-        (RIGHT, {"strikt": 1}, "takes no option 'strikt'. Did you mean strict"),
-        ("def load_rubric(): raise RuntimeError('no key')", {}, "raised RuntimeError: no key"),
+        ("gone_env", None, "there is no module 'gone_env' here"),
+        ("gone.deeper", None, "there is no module 'gone.deeper' here"),
+        ("needs_env", "import no_such_package_here", "needs no_such_package_here, which is not"),
+        ("broken_env", "1 / 0", "importing broken_env raised ZeroDivisionError"),
+        ("empty_env", "x = 1", "has neither load_rubric nor load_environment"),
         (
-            "from rlvr.errors import SandboxUnavailable as S\ndef load_rubric(): raise S('bwrap')",
-            {},
+            "strict_env",
+            "def load_environment(strict=1): pass\ndef load_rubric(**_): pass",
+            "no option 'strikt', with which the run was recorded. Did you mean strict",
+        ),
+        (
+            "key_env",
+            "def load_rubric(strikt): raise RuntimeError('no key')",
+            "RuntimeError: no key",
+        ),
+        (
+            "refusing_env",
+            "from rlvr.errors import *\ndef load_rubric(strikt): raise SandboxUnavailable('bwrap')",
             "bwrap",
         ),
-        ("import os\ndef load_rubric(): os._exit(3)", {}, "does not start.*ended with status 3"),
     ],
 )
-def test_a_scorer_that_can_not_be_loaded_is_refused_with_the_reason(
-    tmp_path, module, source, options, says
-):
+def test_a_scorer_that_can_not_be_loaded_is_refused_with_the_reason(module, loader, source, says):
     if source is not None:
-        source = source.replace("**_unused", "") if options else source
-        module("loads", source)
-    run = record_run(tmp_path, some(), loader="loads")
-    with pytest.raises((ConfigurationError, MissingDependency, RuntimeError), match=says):
-        rescore(run, options=options, threads=MAIN)
+        module(loader, source)
+    with pytest.raises(RlvrError, match=re.escape(says)):
+        load_scorer(Setup(loader=loader.replace("_", "-"), options={"strikt": 1}))
+
+
+def test_what_a_process_refuses_is_raised_here_as_it_was_there(tmp_path, module):
+    raises = "from rlvr.errors import *\nraise SandboxUnavailable('bwrap')"
+    module("refuses", raises)
+    module("dies", "import os, sys\nprint('why', file=sys.stderr)\nos._exit(3)")
+    run = record_run(tmp_path, some(), loader="refuses")
+    with pytest.raises(SandboxUnavailable, match="bwrap"):
+        rescore(run)
+    with pytest.raises(ScorerUnavailable, match=r"does not start.*ended with status 3: why"):
+        rescore(run, environment="dies", threads=MAIN)
     assert run.annotations() == []
 
 
@@ -351,10 +400,10 @@ def test_a_sample_is_spread_over_the_steps_and_the_same_each_time(tmp_path, righ
     run = record_run(tmp_path, [r for step in range(6) for r in some(4, step=step)])
     report = rescore(run, limit=3, threads=MAIN)
     assert (report.selected, report.of, report.scored) == (3, 24, 3)
-    chosen = set(rescored(run))
-    assert len({id.split("-")[1] for id in chosen}) == 3
-    rescore(run, limit=3, threads=MAIN)
-    assert set(rescored(run)) == chosen
+    ids = set(rescored(run))
+    assert len({id.split("-")[1] for id in ids}) == 3
+    again = select(run, mode=None, step=None, limit=3)
+    assert set().union(*again.ids.values()) == ids
 
 
 def test_what_there_is_not_is_refused_with_what_there_is(tmp_path, right):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from scorers import HEAD, RIGHT, record_run, rescored, rollout
+from scorers import HEAD, RIGHT, record_run, rescored, rollout, without_progress
 
 from rlvr.cli import main
 
@@ -24,7 +24,7 @@ def rlvr(tmp_path, module, capsys, monkeypatch):
         with pytest.raises(SystemExit) as stopped:
             main(["rescore", *map(str, arguments)])
         out, err = capsys.readouterr()
-        return stopped.value.code or 0, out, err
+        return stopped.value.code or 0, out, without_progress(err)
 
     return run
 
@@ -58,7 +58,10 @@ def test_the_report_is_a_page(rlvr, tmp_path):
     assert lines[0].endswith("· train, step 1 · scorer right · main thread")
     assert lines[1].startswith("all 4 rollouts · 4 scored in ")
     assert lines[1].endswith("· 4 annotations stored")
-    assert lines[3] == "✓ Scored anew in the main thread, 4 rollouts get what they were trained on."
+    assert lines[3] == (
+        "✓ Scored anew in the main thread, 4 rollouts get what they were trained on."
+        " The other thread was not asked."
+    )
     assert "  rlvr diagnose run scorer-disagrees  # what it means for the run" in lines
     assert "\x1b" not in out
 

@@ -103,7 +103,10 @@ def _agrees(row: ScoreRow, _: Circumstances) -> str:
     unknown = max(pair.unknown for pair in pairs)
     threads = " and in ".join(_THREAD_NAMES[pair.first] for pair in pairs)
     rest = f" Of {unknown:,} more it can't be told." if unknown else ""
-    return f"Scored anew in {threads}, {_rollouts(known)} get what they were trained on.{rest}"
+    alone = " The other thread was not asked." if len(pairs) == 1 else ""
+    return (
+        f"Scored anew in {threads}, {_rollouts(known)} get what they were trained on.{rest}{alone}"
+    )
 
 
 def _threads(row: ScoreRow, around: Circumstances) -> str:

@@ -34,6 +34,7 @@ from rlvr.rescoring.rebuilding import RebuiltRollout, rebuild
 
 _HEAD = struct.Struct(">I")
 _PR_SET_PDEATHSIG = 1
+_WORDS_BYTES = 1 << 20
 _PLACE = BatchPlace(run="", mode=Mode.TRAIN, step=0, batch=0, attempt=0)
 
 Run = Callable[[Coroutine[Any, Any, Scored]], Scored]
@@ -60,6 +61,9 @@ def main(host: int) -> None:
     run = _in_main_thread() if setup.thread is ScoringThread.MAIN else _in_a_worker()
     while (trajectory := _receive(requests)) is not None:
         _send(replies, run(_score(scorer, setup, trajectory)))
+        if os.fstat(2).st_size > _WORDS_BYTES:  # its last words are of interest, not all of them
+            os.ftruncate(2, 0)
+            os.lseek(2, 0, os.SEEK_SET)
     scorer.close()
 
 
