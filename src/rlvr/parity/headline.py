@@ -78,9 +78,21 @@ def _why(judged: Judged, one: Difference) -> str:
     if one.code == SCORING:
         return _scoring(judged) or one.why
     if isinstance(one.a, float) and isinstance(one.b, float):
-        names = [judged.pair.name(side) for side in judged.sides]
-        return f"{percent(one.a)} of {names[0]}'s rollouts, {percent(one.b)} of {names[1]}'s"
+        said = [_of(judged, one.code, side) for side in "ab"]
+        return "; ".join(
+            f"{percent(value)} of {name}" for value, name in zip((one.a, one.b), said, strict=True)
+        )
     return one.why
+
+
+def _of(judged: Judged, code: str, side: str) -> str:
+    """Whose rollouts; of calls that stay text, whether any call there is parsed."""
+    name = judged.pair.name(judged.pair.a if side == "a" else judged.pair.b)
+    calling, held = judged.rates.get("calling"), judged.rates.get(code)
+    never = calling is not None and held is not None and _value(calling, side) == 0
+    if code == Kind.UNPARSED and never and held is not None and _value(held, side) > 0:
+        return f"{name}'s rollouts hold one, and none calls a tool"
+    return f"{name}'s rollouts"
 
 
 def _scoring(judged: Judged) -> str:

@@ -161,7 +161,7 @@ def _sentence(judged: Judged, side: Side, staged: Staged) -> str:
 def _scorer(side: Side, measure: str | None) -> str:
     scorers = side.info.scoring.get("scorers") if side.info else None
     named = scorers.get(measure or "") if hasattr(scorers, "get") else None  # type: ignore[union-attr]
-    return f"{named or 'scorer not recorded'}, {side.thread or 'unknown'} thread"
+    return f"{side.thread or 'unknown'} thread, {named or 'scorer not recorded'}"
 
 
 def _suspected(judged: Judged) -> Difference | None:

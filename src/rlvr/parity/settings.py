@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from rlvr.parity.result import Blank
 from rlvr.parity.sides import Side
+from rlvr.parity.wording import listed
 from rlvr.record import Json, Mode, RunInfo
 
 OURS = "rlvr."
@@ -212,7 +213,7 @@ def _one_sided(group: str, a: Mapping[str, Json], b: Mapping[str, Json]) -> list
         names = [name for name in own if name not in other and not _ignored(group, name)]
         if names:
             missing = "B" if label == "A" else "A"
-            because = f"{', '.join(names)} recorded for {label} alone"
+            because = f"{listed(names, 4)} recorded for {label} alone"
             found.append(Blank(code=group, because=because, needs=f"the values of {missing}"))
     return found
 

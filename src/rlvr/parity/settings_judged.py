@@ -1,6 +1,7 @@
 """Whether a setting that differs can explain the gap."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
 
 from rlvr.parity.account import SCORING
 from rlvr.parity.categories import Kind
@@ -89,7 +90,7 @@ def _may(_: Judged, setting: Setting) -> _Judgement:
 
 _WHYS = {
     "sampling": "it changes which answers are drawn",
-    "model": "other weights answer otherwise; a checkpoint of A may bear another name in B",
+    "model": "other weights answer otherwise",
     "environment": "another environment may ask, answer and score otherwise",
     "inference": "another sampler may parse, stop and round otherwise",
     "python": "tools and scorers may run otherwise",
@@ -177,6 +178,21 @@ def _dataset(judged: Judged, _: Setting) -> _Judgement:
     return _MAY, "its questions may be easier or harder"
 
 
+def _model(judged: Judged, setting: Setting) -> _Judgement:
+    """A checkpoint of the other run's training is no other model."""
+    a, b = judged.sides
+    for trained, model in ((a, setting.b), (b, setting.a)):
+        if isinstance(model, str) and _is_below(PurePath(model), PurePath(trained.place)):
+            return _CANNOT, f"it is a checkpoint of {trained.label}'s training: see policy-version"
+    return _may(judged, setting)
+
+
+def _is_below(checkpoint: PurePath, run: PurePath) -> bool:
+    """Whether a checkpoint's path, which may be relative, is in the output folder of a run."""
+    folder, output = checkpoint.parent.parts, run.parent.parent.parts
+    return bool(folder) and output[-len(folder) :] == folder
+
+
 def _repair(judged: Judged, setting: Setting) -> _Judgement:
     if setting.name in _SCORER_REPAIRS:
         return _scorer(judged, setting)
@@ -186,6 +202,7 @@ def _repair(judged: Judged, setting: Setting) -> _Judgement:
 
 
 _JUDGES: Mapping[str, Callable[[Judged, Setting], _Judgement]] = {
+    "model": _model,
     "system-prompt": _text,
     "tool-schemas": _text,
     "chat-template": _text,

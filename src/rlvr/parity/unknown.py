@@ -77,6 +77,8 @@ def _formula(judged: Judged) -> Iterator[Blank]:
 
 def _one_sided_rates(judged: Judged) -> Iterator[Blank]:
     for rate in judged.rates.values():
-        if (rate.a is None) != (rate.b is None) and not rate.code.startswith("rescore"):
+        if rate.code == "tool-errors" or rate.code.startswith("rescore"):
+            continue  # a side without a call has no share of them
+        if (rate.a is None) != (rate.b is None):
             label = "A" if rate.a is None else "B"
             yield Blank(code=rate.code, because=f"{label} did not record it: {rate.name}", needs="")

@@ -22,7 +22,16 @@ from rlvr.parity import (
 )
 from rlvr.parity.wording import level, points, span
 from rlvr.views.terminal import layout
-from rlvr.views.terminal.text import heading, inert, joined, number, one_line, plural, share
+from rlvr.views.terminal.text import (
+    NOT_RECORDED,
+    heading,
+    inert,
+    joined,
+    number,
+    one_line,
+    plural,
+    share,
+)
 from rlvr.views.verdict import rollout_command
 
 _MARKS = {
@@ -80,7 +89,8 @@ def _account(account: Account) -> Iterator[RenderableType]:
     if not account.lines:
         return
     measure = "the reward" if account.measure == "reward" else one_line(account.measure, 60)
-    yield heading(f"The account of {measure}", "lines add up to the gap")
+    note = "lines add up to the gap; chance is ruled out at 99%"
+    yield heading(f"The account of {measure}", note)
     shown = layout.table("", "points" if account.percent else "", "95% interval", "", left=("", ""))
     shown.add_row("A", _level(account.a, account), _bounds(account.a, account))
     for line in account.lines:
@@ -122,11 +132,12 @@ def _line(line: Line, account: Account) -> Iterator[RenderableType]:
 def _share(line: Line, account: Account) -> str:
     if not account.real or not line.points.value:
         return ""
+    if not line.proven:
+        return "within chance"
     if line.share is None:
-        return "against the gap" if line.proven else "within chance"
-    kind = " (estimate)" if line.kind is LineKind.ESTIMATE else ""
-    chance = "" if line.proven else ", within chance"
-    return f"{share(line.share)} of the gap{kind}{chance}"
+        return "against the gap"
+    estimate = " (estimate)" if line.kind is LineKind.ESTIMATE else ""
+    return f"{share(line.share)} of the gap{estimate}"
 
 
 def _differences(parity: Parity) -> Iterator[RenderableType]:
@@ -140,49 +151,67 @@ def _differences(parity: Parity) -> Iterator[RenderableType]:
             mark, style = "differs, with no gap to explain", "bold"
         yield Text(f"\n── {mark} ──", style)
         for one in found:
-            if standing is Standing.CANNOT:
-                yield _in_short(one)
-            else:
-                yield from _in_full(one, called)
+            yield from _SHOWN[standing](one, called)
     if parity.same:
         yield Text(f"\nthe same on both sides: {inert(', '.join(parity.same))}", "dim")
 
 
 def _in_full(one: Difference, called: dict[str, str]) -> Iterator[RenderableType]:
-    yield Text(f"{inert(one.name)}", "bold").append(f"  {inert(one.code)}", "dim not bold")
-    rows: list[tuple[str, RenderableType]] = []
-    if one.prompt is not None:
-        rows += _prompt(one.prompt)
-    elif one.a is not None or one.b is not None:
-        rows += _values(one)
+    yield Text(inert(one.name), "bold").append(f"  {inert(one.code)}", "dim not bold")
+    rows: list[tuple[str, RenderableType]] = [*_places(one)]
+    if not rows:
+        rows = [("A", Text(_value(one, one.a))), ("B", Text(_value(one, one.b)))]
     rows.append(("why", Text(one_line(one.why, _LONG))))
     if one.remedy:
-        rows.append(("what to do", Text(one_line(one.remedy, _LONG))))
+        rows.append(("what to do", Text(one_line(one.remedy, _LONG), "bold")))
     yield layout.facts(rows)
     yield from _examples(one.examples, called)
 
 
-def _in_short(one: Difference) -> Text:
-    shown = Text(f"{inert(one.name)}: ")
-    shown.append(f"{_value(one, one.a)} | {_value(one, one.b)}")
-    return shown.append(f"; {one_line(one.why, _LONG)}", "dim")
+def _in_brief(one: Difference, called: dict[str, str]) -> Iterator[RenderableType]:
+    """What both have in one line, unless it is long; then why, and what to do."""
+    places = list(_places(one))
+    shown = Text(inert(one.name), "bold")
+    if not places:
+        shown.append(f"  A {_value(one, one.a)} · B {_value(one, one.b)}", "not bold")
+    yield shown.append(f"  {inert(one.code)}", "dim not bold")
+    if places:
+        yield layout.facts(("  " + name, value) for name, value in places)
+    said = joined((one_line(one.why, _LONG), one_line(one.remedy, _LONG)), "; to do: ")
+    yield layout.facts([("  ", Text(said, "dim"))])
+    if one.points is not None:
+        yield from _examples(one.examples, called)
 
 
-def _values(one: Difference) -> Iterator[tuple[str, RenderableType]]:
-    if "path" in one.evidence or "line" in one.evidence:
+def _in_short(one: Difference, _: dict[str, str]) -> Iterator[RenderableType]:
+    shown = Text(f"{inert(one.name)}  A {_value(one, one.a)} · B {_value(one, one.b)}")
+    yield shown.append(f"  {one_line(one.why, _LONG)}", "dim")
+
+
+_SHOWN = {
+    Standing.EXPLAINS: _in_full,
+    Standing.MAY: _in_brief,
+    Standing.CANNOT: _in_short,
+}
+
+
+def _places(one: Difference) -> Iterator[tuple[str, RenderableType]]:
+    """The first place at which two long values part; nothing for short ones."""
+    if one.prompt is not None:
+        yield from _prompt(one.prompt)
+    elif "path" in one.evidence or "line" in one.evidence:
         place = one.evidence.get("path") or f"line {one.evidence.get('line')}"
         yield "first at", Text(one_line(str(place), _VALUE))
         yield "A", Text(one_line(str(one.evidence.get("a")), _VALUE))
         yield "B", Text(one_line(str(one.evidence.get("b")), _VALUE))
-        return
-    yield "A", Text(_value(one, one.a))
-    yield "B", Text(_value(one, one.b))
 
 
 def _value(one: Difference, value: object) -> str:
     if isinstance(value, float) and one.evidence.get("unit", "share") == "share":
-        return share(value) if 0 <= value <= 1 else number(value)
-    if isinstance(value, float | int) and not isinstance(value, bool):
+        return share(value) if 0 <= value <= 1 else _number(value)
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, int) and not isinstance(value, bool):
         return number(value)
     return one_line(str(value), _VALUE)
 
@@ -215,36 +244,33 @@ def _examples(found: Sequence[Example], called: dict[str, str]) -> Iterator[Text
 
 
 def _behaviour(rates: Sequence[Rate]) -> Iterator[RenderableType]:
-    shown = layout.table("", "A", "", "B", "", "", left=("", ""))
-    rows = [rate for rate in rates if _worth_a_row(rate)]
+    rows = [rate for rate in rates if _happened(rate)]
     if not rows:
         return
     yield heading("Behaviour", "means with 95% intervals; ≠ where chance is ruled out at 99%")
+    shown = layout.table("", "A", "B", "", left=("", ""))
+    shown.columns[0].no_wrap = False
     for rate in rows:
         mark = {True: Text("≠", "bold yellow"), False: Text("="), None: Text("?", "dim")}
-        shown.add_row(
-            one_line(rate.name, 80), *_rate(rate, rate.a), *_rate(rate, rate.b), mark[rate.differs]
-        )
+        name = one_line(rate.name, 80)
+        shown.add_row(name, _rate(rate, rate.a), _rate(rate, rate.b), mark[rate.differs])
     yield shown
 
 
-def _worth_a_row(rate: Rate) -> bool:
-    """Whether it happened at all."""
+def _happened(rate: Rate) -> bool:
     return any(found is not None and found.value > 0 for found in (rate.a, rate.b))
 
 
-def _rate(rate: Rate, found: Estimate | None) -> Iterator[str]:
+def _rate(rate: Rate, found: Estimate | None) -> str:
     if found is None:
-        yield "∅"
-        yield ""
-        return
+        return NOT_RECORDED
     shown = share if rate.unit == "share" else _number
-    yield shown(found.value)
-    yield f"({shown(found.low)} to {shown(found.high)})"
+    low, high = shown(found.low).removesuffix("%"), shown(found.high).removesuffix("%")
+    return f"{shown(found.value)} ({low} to {high})"
 
 
 def _number(value: float) -> str:
-    return number(value, 2)
+    return number(value, 2 if abs(value) < 10 else 1)
 
 
 def _unknown(parity: Parity) -> Iterator[RenderableType]:
