@@ -12,7 +12,9 @@ import rlvr
 from rlvr.environments.settings import Origin
 from rlvr.errors import ConfigurationError, InferenceError
 from rlvr.evaluation.samplers import EmbeddedModel
+from rlvr.inference.dialect import dialect_of
 from rlvr.inference.embedded import EmbeddedEngine
+from rlvr.inference.spoken import SpokenEngine
 from rlvr.record import EVALUATION, Mode, ScoreStatus
 from trainings import demo_policy, questions
 
@@ -365,3 +367,35 @@ def test_the_environment_can_be_loaded_again_from_the_record(tmp_path):
     told = made.run.info.environment
     assert told["loader"] == "rlvr.environments.musique.verifiers"
     assert json.loads(json.dumps(told["options"]))["prompt_style"] == "brief"
+
+
+def test_failures_that_others_stand_between_end_nothing(tmp_path):
+    class Wavering(vf.SingleTurnEnv):
+        async def rollout(self, client, model, prompt, answer="", *args, **kwargs):
+            if int(answer) % 2:
+                raise RuntimeError("odd")
+            return await super().rollout(client, model, prompt, answer, *args, **kwargs)
+
+    environment = exam(count=24)
+    wavering = Wavering(dataset=environment.dataset, rubric=environment.rubric)
+    made = evaluate(tmp_path, wavering, rollouts=1, concurrency=1)
+    assert (made.rollouts, made.failed) == (24, 12)
+
+
+def test_a_history_is_rendered_as_training_renders_it(tmp_path):
+    """What a template puts before a call itself is not left in the text, to be written twice."""
+    call = '<tool_call>\n{"name": "retrieve", "arguments": {"query": "a"}}\n</tool_call>'
+    model, tokenizer = demo_policy()
+    before = dialect_of(tokenizer).before_call
+    assert before
+
+    def say(prompt):
+        return "<answer>x</answer>" if "tool_response" in prompt else f"I look.{before}{call}"
+
+    spoken = SpokenEngine(model, tokenizer, max_model_len=512, say=say)
+    made = evaluate(
+        tmp_path, questions(), EmbeddedModel(model="m", engine=spoken), rollouts=1, examples=1
+    )
+    (row,) = rows_of(made)
+    assert row.completion[0].text == "I look."
+    assert len(row.tokens.sequences) == 1  # the served history continues what was sampled
