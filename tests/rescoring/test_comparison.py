@@ -124,7 +124,13 @@ def row(main, worker, threads, name="total", **changes):
 
 
 def around(**changes):
-    plain = {"trained_in": "worker", "repaired": False, "unsteady": (), "changes": ()}
+    plain = {
+        "trained_in": "worker",
+        "repaired": False,
+        "unsteady": (),
+        "packages": (),
+        "scorers": (),
+    }
     return Circumstances(**(plain | changes))
 
 
@@ -158,9 +164,15 @@ def around(**changes):
         (row((5, 5, 0), None, None), {}, Pattern.CHANGED, "asked in the main thread alone"),
         (
             row((5, 5, 0), (5, 5, 0), (10, 0, 0)),
-            {"changes": (Change(name="sympy", was="1", now=None),)},
+            {"packages": (Change(name="sympy", was="1", now=None),)},
             Pattern.CHANGED,
-            "sympy (1, now absent)",
+            "packages (sympy 1, now absent)",
+        ),
+        (
+            row((5, 5, 0), (5, 5, 0), (10, 0, 0)),
+            {"scorers": tuple(Change(name=f"s{n}", was="f 1", now="f 2") for n in range(6))},
+            Pattern.CHANGED,
+            "scorers (s0; s1; s2; s3; 2 more)",
         ),
         (
             row((5, 5, 0), (5, 5, 0), (5, 5, 0)),

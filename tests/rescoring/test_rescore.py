@@ -177,7 +177,7 @@ def test_one_that_was_changed_is_named_with_all_else_that_changed(tmp_path, modu
     assert (
         "agree with each other, but not with training: right differs on 2 of 4" in report.headline
     )
-    assert "numpy (0.1, now" in report.headline
+    assert "packages (numpy 0.1, now" in report.headline
     assert {change.name for change in report.packages} == {"numpy", "no-such-package", "python"}
     (scorer,) = report.scorers
     assert scorer.was == "strict.right 0123456789ab"

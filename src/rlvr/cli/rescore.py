@@ -12,7 +12,6 @@ import typer
 
 from rlvr.cli.opening import Opened, open_named, shown_path
 from rlvr.cli.output import say, show, show_json
-from rlvr.errors import MissingDependency
 
 if TYPE_CHECKING:
     from rlvr.record.rescore import RescoreReport, ScoringThread
@@ -77,6 +76,7 @@ def rescore(
     usage; 130 interrupted, what was scored is kept.
     """
     from rlvr.record import Mode
+    from rlvr.rescoring import rescore as score_anew
 
     opened = open_named(run)
     chosen = _chosen_steps(step, steps)
@@ -84,8 +84,6 @@ def rescore(
     given = dict(map(_option, option or ()))
     if mode is not None and mode not in list(Mode):
         raise typer.BadParameter(f"--mode is {mode!r}; use {' or '.join(Mode)}.")
-    _require_verifiers()
-    from rlvr.rescoring import rescore as score_anew
 
     try:
         with _progress() as on_progress:
@@ -153,16 +151,6 @@ def _option(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
-
-
-def _require_verifiers() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("verifiers") is None:
-        raise MissingDependency(
-            "scoring runs a verifiers environment and needs the train extra:"
-            " pip install 'rlvr[train]'"
-        )
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from rlvr.rescoring.comparison import TOTAL, TRAINING
 _MAIN, _WORKER = "main", "worker"
 _FEW = 0.1
 """A side that differs from training on less than this share of the other's is what training saw."""
+_NAMED = 4
 _THREAD_NAMES = {_MAIN: "the main thread", _WORKER: "a worker thread"}
 
 
@@ -34,7 +35,8 @@ class Circumstances:
     trained_in: str | None
     repaired: bool
     unsteady: tuple[str, ...]
-    changes: tuple[Change, ...]
+    packages: tuple[Change, ...]
+    scorers: tuple[Change, ...]
 
 
 def deciding_row(total: ScoreRow, components: Sequence[ScoreRow]) -> ScoreRow:
@@ -154,16 +156,20 @@ def _changed(row: ScoreRow, around: Circumstances) -> str:
 
 
 def _why_changed(around: Circumstances) -> str:
-    if around.changes:
-        changed = ", ".join(
-            f"{change.name} ({change.was or 'absent'}, now {change.now or 'absent'})"
-            for change in around.changes
-        )
-        return f"What is not as it was in training: {changed}."
+    packages = [f"{c.name} {c.was or 'absent'}, now {c.now or 'absent'}" for c in around.packages]
+    changed = [("packages", packages), ("scorers", [change.name for change in around.scorers])]
+    said = [f"{what} ({_some(names)})" for what, names in changed if names]
+    if said:
+        return f"What is not as it was in training: {' and '.join(said)}."
     return (
         "The scorer's files and packages are those of training, as far as the run says; it may"
         " depend on other code, on files, on the machine, or on the other rollouts of a batch."
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return "; ".join(names[:_NAMED]) + (f"; {more} more" if more > 0 else "")
 
 
 def _unsteady(row: ScoreRow, around: Circumstances) -> str:

@@ -1,5 +1,6 @@
 """Score recorded completions anew, write down what came of it, and say where sides disagree."""
 
+import importlib.util
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rlvr.errors import ConfigurationError
+from rlvr.errors import ConfigurationError, MissingDependency
 from rlvr.record import RESCORE, Annotation, Json, Mode, RunInfo, Trajectory
 from rlvr.record.rescore import Change, RescoreReport, Scored, ScoringThread
 from rlvr.rescoring.asking import ScorerProcess
@@ -85,6 +86,11 @@ def rescore(
         ScorerUnavailable: the process that scores does not start.
         StoreError: an annotation can't be written; what was written before stays.
     """
+    if importlib.util.find_spec("verifiers") is None:
+        raise MissingDependency(
+            "scoring runs a verifiers environment and needs the train extra:"
+            " pip install 'rlvr[train]'"
+        )
     started = time.monotonic()
     opened = run if isinstance(run, Run) else open_run(run)
     info = opened.info or RunInfo(run=opened.id, created_at=0.0)
@@ -266,7 +272,8 @@ def _report(
         trained_in=trained_in if isinstance(trained_in, str) else None,
         repaired=info.repairs.get("scorer_timeouts", False),
         unsteady=tuple(tally.unsteady),
-        changes=(*around.packages, *around.scorers),
+        packages=around.packages,
+        scorers=around.scorers,
     )
     row = deciding_row(total, components)
     pattern = find_pattern(row, circumstances)
@@ -288,8 +295,8 @@ def _report(
         headline=sentence(pattern, row, circumstances),
         remedy=remedy(pattern),
         examples=tally.examples(*examples_of(pattern, row)),
-        packages=around.packages,
-        scorers=around.scorers,
+        packages=circumstances.packages,
+        scorers=circumstances.scorers,
         repeated=tally.repeated,
         unsteady=circumstances.unsteady,
         failures=tally.commonest_failures(_FAILURES),

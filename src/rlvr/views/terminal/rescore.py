@@ -120,7 +120,7 @@ def _statuses(report: RescoreReport) -> Iterator[RenderableType]:
         f"{one_line(row.name, 60)}, {_SIDES[side]}: {_status_counts(column.statuses)}"
         for row in _below_total(report)
         for side, column in row.columns.items()
-        if set(column.statuses) - {"ok"}
+        if set(column.statuses) - {"ok", "not_applicable"}
     ]
     if not lines and not report.failures:
         return
@@ -128,7 +128,7 @@ def _statuses(report: RescoreReport) -> Iterator[RenderableType]:
     for line in lines:
         yield Text(f"  {line}")
     for message, count in report.failures:
-        yield Text(f"  {count:,} times: {one_line(message, _LINE)}", style="dim")
+        yield Text(f"  {plural(count, 'time')}: {one_line(message, _LINE)}", style="dim")
 
 
 def _below_total(report: RescoreReport) -> tuple[ScoreRow, ...]:
