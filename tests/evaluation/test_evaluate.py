@@ -282,8 +282,12 @@ def test_an_interrupted_evaluation_is_recorded_and_resumed(tmp_path):
 
 def test_a_finished_evaluation_that_is_resumed_asks_nothing(tmp_path):
     first = evaluate(tmp_path, outcome_of(exam()))
-    silent = speaker(stopping_after(0))
-    again = evaluate(tmp_path, outcome_of(exam()), silent, resume=first.run.id)
+    asked = []
+    again = evaluate(
+        tmp_path, outcome_of(exam()), speaker(lambda prompt: asked.append(prompt) or "x"),
+        resume=first.run.id,
+    )  # fmt: skip
+    assert asked == []
     assert again.skipped == 6
     assert again.rates == first.rates
 
