@@ -249,6 +249,16 @@ def test_a_scorer_that_fails_only_now_says_nothing_of_the_rollout():
     assert of(parity, "scoring").points.value == pytest.approx(0.0, abs=1e-12)
 
 
+def test_rollouts_whose_scorer_fails_only_now_do_not_thin_what_the_others_show():
+    made = training(plays=silent)
+    b = side_of("B", evaluation(plays=solving(0.3)))
+    even = scored_anew(made, lambda row: math.nan if row.sample % 2 else truth(row))
+    asked = scored_anew(made, truth, keep=lambda row: row % 2 == 0)
+    found = [compare(side_of("A", made, rescored=[anew]), b) for anew in (even, asked)]
+    points = [of(parity, "scoring").points.value for parity in found]
+    assert points[0] == pytest.approx(points[1]) > 0.2
+
+
 def test_a_scorer_that_failed_then_and_fails_now_stays_a_failed_scorer():
     made = training(plays=mixed([(0.5, one(ACTS["scorer-failures"])), (0.5, solving(0.5))]))
     fails = scored_anew(

@@ -1,6 +1,7 @@
 """Every kind of difference is seen, ranked, and not claimed where a side did not record it."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from pairs import (
@@ -28,6 +29,12 @@ def compared(of_a=None, of_b=None, **changes) -> Parity:
     a = of_a or training(plays=LOW)
     b = of_b or evaluation(plays=HIGH)
     return compare(side_of("A", a), side_of("B", replace(b, changes={**b.changes, **changes})))
+
+
+@cache
+def plain_codes() -> set[str]:
+    """What differs where no setting was changed."""
+    return {one.code for one in compared().differences}
 
 
 OTHER_TOOL = {"type": "function", "function": {"name": "python", "parameters": {"properties": {}}}}
@@ -61,8 +68,7 @@ OTHER_TOOL = {"type": "function", "function": {"name": "python", "parameters": {
     ],
 )  # fmt: skip
 def test_a_setting_that_differs_is_named_and_ranked(changes, code, standing):
-    plain, parity = compared(), compared(**changes)
-    before = {one.code for one in plain.differences}
+    parity, before = compared(**changes), plain_codes()
     new = {one.code for one in parity.differences} - before
     if code is None:
         assert not new

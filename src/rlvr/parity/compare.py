@@ -12,6 +12,7 @@ from rlvr.parity.settings import compare_settings
 from rlvr.parity.sides import Pair, Side
 from rlvr.parity.stages import weights_of
 from rlvr.parity.unknown import unknown_of
+from rlvr.parity.wording import counted
 
 
 def compare(a: Side, b: Side, *, component: str | None = None) -> Parity:
@@ -42,9 +43,16 @@ def compare(a: Side, b: Side, *, component: str | None = None) -> Parity:
         differences=differences,
         rates=tuple(judged.rates.values()),
         unknown=unknown_of(judged),
-        same=judged.settings.same,
+        same=(*judged.settings.same, *_same_prompts(judged)),
         remarks=(*remark, *a.remarks, *b.remarks),
     )
+
+
+def _same_prompts(judged: Judged) -> tuple[str, ...]:
+    found = judged.prompt
+    if found is None or found.differing:
+        return ()
+    return (f"the prompts of {counted(found.pairs, 'example')} (by {found.level})",)
 
 
 def _measure(pair: Pair, asked: str | None) -> tuple[str | None, tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """The one place where a comparison reads recorded runs."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,11 @@ from rlvr.parity.choosing import Choice, Offer, Selection, choose
 from rlvr.parity.compare import compare
 from rlvr.parity.result import Parity
 from rlvr.parity.sides import MAIN, SIDE_COLUMNS, WORKER, Rescored, Side
-from rlvr.record import Annotation, Mode, Part, ScoreStatus, Trajectory
+from rlvr.record import RESCORE, Annotation, Json, Mode, Part, ScoreStatus, Trajectory
 from rlvr.runs import Run, open_run
 
 _PROMPTS = 4
-_RESCORED = "rescore"
-_FAILED = (ScoreStatus.ERROR.value, ScoreStatus.TIMEOUT.value)
+_SCORED = (ScoreStatus.OK.value, ScoreStatus.NOT_APPLICABLE.value)
 
 
 def compare_runs(
@@ -85,7 +85,7 @@ def _side(run: Run, label: str, choice: Choice, called: str) -> Side:
         columns=columns,
         chosen=choice.why,
         info=run.info,
-        rescored=_rescored(run.annotations(kind=_RESCORED), columns),
+        rescored=_rescored(run.annotations(kind=RESCORE), columns),
         vocabulary=run.vocabulary(),
         remarks=_remarks(run, label),
     )
@@ -116,26 +116,30 @@ def _rescored(notes: Sequence[Annotation], columns: Columns) -> Mapping[str, Res
 def _scored_anew(source: str, notes: Sequence[tuple[int, Annotation]], count: int) -> Rescored:
     where, disagrees, failed = (np.zeros(count, np.bool_) for _ in range(3))
     reward = np.full(count, np.nan)
-    components: dict[str, Floats] = {}
+    components: defaultdict[str, Floats] = defaultdict(lambda: np.full(count, np.nan))
     for row, note in notes:
         where[row] = True
         disagrees[row] = note.payload.get("agrees") is False
         reward[row] = _number(note.payload.get("reward"))
-        parts = note.payload.get("components")
-        for name, part in parts.items() if isinstance(parts, Mapping) else ():
-            if not isinstance(part, Mapping):
-                continue
-            failed[row] |= part.get("status") in _FAILED
-            values = components.setdefault(name, np.full(count, np.nan))
-            values[row] = _number(part.get("value"))
+        for name, part in _parts(note):
+            failed[row] |= part.get("status") not in _SCORED
+            components[name][row] = _number(part.get("value"))
     return Rescored(
         source=source,
         where=where,
         disagrees=disagrees,
         failed=failed,
         reward=reward,
-        components=components,
+        components=dict(components),
     )
+
+
+def _parts(note: Annotation) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    """What each component got."""
+    parts = note.payload.get("components")
+    for name, part in parts.items() if isinstance(parts, Mapping) else ():
+        if isinstance(part, Mapping):
+            yield name, part
 
 
 def _number(value: object) -> float:

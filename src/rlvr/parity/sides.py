@@ -8,6 +8,7 @@ import numpy as np
 
 from rlvr.analysis.columns import Columns, Floats, Ints, Mask
 from rlvr.record import Mode, RunInfo, Trajectory
+from rlvr.record.rescore import ScoringThread
 
 SIDE_COLUMNS = (
     "id",
@@ -34,7 +35,7 @@ SIDE_COLUMNS = (
 )
 """The columns that a comparison reads, one row a rollout."""
 
-MAIN, WORKER = "main", "worker"
+MAIN, WORKER = ScoringThread.MAIN.value, ScoringThread.WORKER.value
 """The threads in which `rlvr rescore` scores, which are the sources of its annotations."""
 
 
@@ -43,7 +44,7 @@ class Rescored:
     """What scoring anew in one thread gave each rollout of a side, NaN where it gave nothing.
 
     `where` marks the rollouts that were scored anew, `disagrees` those whose reward is another one,
-    `failed` those of which a component's scorer raised or timed out this time.
+    `failed` those of which a component's scorer gave nothing this time.
     """
 
     source: str
