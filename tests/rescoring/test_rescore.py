@@ -22,7 +22,7 @@ from rlvr.errors import (
     StoreError,
     StoreFull,
 )
-from rlvr.record import Annotation, Component, Message, Mode, RolloutError, ToolCall
+from rlvr.record import Annotation, Component, Message, Mode, RolloutError, ScoreStatus, ToolCall
 from rlvr.record.rescore import Pattern, ScoringThread
 from rlvr.recorder import Recorder
 from rlvr.rescoring import rescore
@@ -278,6 +278,46 @@ def load_environment(word="Orl"):
     run = record_run(tmp_path, some(), loader=None)
     report = rescore(run, environment="whole-env", options={"word": "x"}, threads=MAIN)
     assert (report.pattern, report.loader) == (Pattern.AGREES, "whole-env")
+
+
+def test_each_member_of_a_group_of_environments_scores_its_own_task(tmp_path, module):
+    source = """
+import datasets, verifiers as vf
+def left(completion):
+    return 1.0
+def right(completion, answer):
+    return float(completion[-1]["content"] == answer)
+def one(func):
+    rows = datasets.Dataset.from_list([{"question": "q", "answer": "Orl"}])
+    return vf.SingleTurnEnv(dataset=rows, rubric=vf.Rubric(funcs=[func]))
+def load_environment():
+    return vf.EnvGroup([one(left), one(right)], env_names=["a", "b"])
+"""
+    module("group_env", source)
+    na = ScoreStatus.NOT_APPLICABLE
+    parts = (Component(name="left", value=None, status=na), Component(name="right", value=1.0))
+    run = record_run(tmp_path, [rollout(task="b", components=parts)], loader="group_env")
+    report = rescore(run, threads=MAIN)
+    left, right = report.components
+    assert left.columns["main"].statuses == {"not_applicable": 1}
+    assert right.columns["main"].mean == 1.0
+    assert report.pattern is Pattern.AGREES
+
+
+def test_an_environment_that_completes_text_is_given_text(tmp_path, module):
+    source = """
+import datasets, verifiers as vf
+def right(prompt, completion):
+    return float((prompt, completion) == ("2+2=", "4"))
+def load_environment():
+    rows = datasets.Dataset.from_list([{"prompt": "2+2=", "answer": "4"}])
+    rubric = vf.Rubric(funcs=[right])
+    return vf.SingleTurnEnv(dataset=rows, rubric=rubric, message_type="completion")
+"""
+    module("text_env", source)
+    row = rollout("4", prompt=(Message(role="user", content="2+2="),))
+    report = rescore(record_run(tmp_path, [row], loader="text_env"), threads=MAIN)
+    assert report.pattern is Pattern.AGREES
 
 
 def test_functions_of_one_name_stay_apart_as_the_repair_keeps_them(tmp_path, module):

@@ -97,13 +97,9 @@ class ScorerProcess:
 
     def _start(self) -> Ready:
         # A plain process and none of multiprocessing's: those run the caller's script once more.
-        here = os.getpid()
-        path = os.pathsep.join(
-            ["", *filter(None, sys.path)]
-        )  # its folder first, as scripts have it
         self._worker = WorkerProcess(
-            [sys.executable, "-m", f"{__package__}.scoring_process", str(here)],
-            env=os.environ | _ENVIRONMENT | {"PYTHONPATH": path.lstrip(os.pathsep)},
+            [sys.executable, "-m", f"{__package__}.scoring_process", str(os.getpid())],
+            env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         try:
             reply = self._worker.ask(pickle.dumps(self._setup), timeout_s=_START_S)
