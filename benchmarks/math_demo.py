@@ -4,7 +4,7 @@ Trains the bundled policy with scripts/train_math_python.py once a seed, on othe
 time, and reads from the recorded runs how often it was right and how often it called the tool, at
 the first step and over the last ten.
 
-    python benchmarks/math_demo.py --seeds 5               # trains, in about ten minutes
+    python benchmarks/math_demo.py --seeds 5               # trains, in some fifteen minutes
     python benchmarks/math_demo.py --seeds 5 --curve       # the mean over the seeds, by step, too
     python benchmarks/math_demo.py --seeds 5 --read        # trains nothing
 """
