@@ -184,7 +184,9 @@ def test_what_a_scorer_could_not_say_is_left_out_of_the_rates(tmp_path, value):
             return value
         return right(completion, answer)
 
-    made = evaluate(tmp_path, outcome_of(exam(outcome=wavering), "wavering"))
+    heard = []
+    made = evaluate(tmp_path, outcome_of(exam(outcome=wavering), "wavering"), progress=heard)
+    assert (heard[-1].scored, heard[-1].passed) == (10, 4)
     assert (made.rates.rollouts, made.rates.scored, made.rates.passed) == (12, 10, 4)
     assert made.rates.least == pytest.approx(4 / 12)
     assert made.rates.most == pytest.approx(6 / 12)
