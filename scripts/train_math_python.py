@@ -9,16 +9,17 @@ On GPUs, sampling from a vLLM server (vf-vllm) that has a GPU of its own:
 
 On a CPU, without a server and without a download, a small model learns to use the tool:
 
-    scripts/train_math_python.py train --model demo --datasets "synthetic,seed-0,train[:480]" \
+    scripts/train_math_python.py train --model demo --datasets "synthetic,seed-0,train[:3500]" \
         --max-level 1 --inference embedded --prompt-style brief --max-turns 3 --max-tokens 64 \
-        --max-seq-len 320 --learning-rate 3e-4 --lr-scheduler constant --batch-size 64 \
-        --gradient-accumulation-steps 1 --loss-type bnpo --scale-rewards --report-to none
+        --max-seq-len 384 --learning-rate 3e-4 --lr-scheduler constant --batch-size 64 \
+        --gradient-accumulation-steps 1 --loss-type bnpo --scale-rewards --max-steps 60 \
+        --save-steps 0 --report-to none
 
 Evaluate a model, here or behind an OpenAI-compatible server; that is recorded as a run too:
 
     scripts/train_math_python.py evaluate --model demo --max-level 1 --prompt-style brief \
-        --datasets "synthetic,seed-0,validation[:32]" --max-turns 3 --max-tokens 64 \
-        --max-seq-len 320
+        --datasets "synthetic,seed-0,validation[:128]" --max-turns 3 --max-tokens 64 \
+        --max-seq-len 384
     scripts/train_math_python.py evaluate --endpoint http://127.0.0.1:8000/v1 --rollouts 4
 """
 
@@ -91,7 +92,7 @@ def train(
     Example:
       scripts/train_math_python.py train --log-trajectory-samples 10 --logging-steps 1
       scripts/train_math_python.py train --model demo --max-level 1 --inference embedded \\
-        --datasets "synthetic,seed-0,train[:480]" --prompt-style brief --report-to none
+        --datasets "synthetic,seed-0,train[:3500]" --prompt-style brief --report-to none
 
     Exit codes: 0 trained; 1 a check of --preflight failed; 2 something is missing or wrong, and the
     message says what.
@@ -121,7 +122,7 @@ def evaluate(
     Example:
       scripts/train_math_python.py evaluate --endpoint http://127.0.0.1:8000/v1 --rollouts 8
       scripts/train_math_python.py evaluate --model demo --max-level 1 --prompt-style brief \\
-        --datasets "synthetic,seed-0,validation[:32]" --max-tokens 64 --max-seq-len 320
+        --datasets "synthetic,seed-0,validation[:128]" --max-tokens 64 --max-seq-len 384
 
     Exit codes: 0 evaluated; 1 some rollouts failed or could not be scored; 2 something is missing
     or wrong, and the message says what; 130 interrupted, to be resumed.
