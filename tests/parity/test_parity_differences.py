@@ -19,7 +19,7 @@ from pairs import (
 
 from rlvr.parity import Parity, Standing, compare
 from rlvr.parity.prompts import MESSAGES, SYSTEM_MESSAGE, TEXTS, TOKENS
-from rlvr.record import Message, Mode
+from rlvr.record import Message, Mode, ScoreStatus
 
 LOW, HIGH = solving(0.1), solving(0.8)
 
@@ -223,11 +223,34 @@ def test_noise_is_no_difference_of_behaviour():
     assert not any(rate.differs for rate in parity.rates)
 
 
+def test_answers_that_are_better_themselves_are_named_as_such():
+    said = " ".join(compared().headline)
+    assert "the answers themselves differ" in said
+    assert "No measured cause" in said
+
+
 def test_longer_answers_are_a_difference_of_behaviour():
     parity = compared(of_b=evaluation(plays=solving(0.8, tokens=90)))
     found = parity.difference("sampled-tokens")
     assert (found.a, found.b) == (40, 90)
     assert found.standing is Standing.MAY
+
+
+def test_the_scorer_of_another_component_that_fails_is_told_apart():
+    def failing(row):
+        parts = [
+            replace(part, value=None, status=ScoreStatus.TIMEOUT) if part.name == "format" else part
+            for part in row.components
+        ]
+        return replace(row, components=tuple(parts)) if row.sample % 2 else row
+
+    parity = compared(training(plays=LOW, edit=failing))
+    rates = {rate.code: rate for rate in parity.rates}
+    assert rates["scorer-failures.format"].a.value == 0.5
+    assert rates["scorer-failures.format"].b.value == 0.0
+    assert rates["scorer-failures"].a.value == 0.0
+    assert parity.difference("scorer-failures.format").standing is Standing.MAY
+    assert "scorer-failures.format" not in {rate.code for rate in compared().rates}
 
 
 # prompts

@@ -7,7 +7,7 @@ import numpy as np
 from rlvr.parity.account import EXAMPLES, FORMULA, SCORING
 from rlvr.parity.categories import Kind, masks_of
 from rlvr.parity.intervals import Estimate
-from rlvr.parity.judged import Judged, examples, explains
+from rlvr.parity.judged import LEAST, Judged, examples, explains
 from rlvr.parity.result import Account, Difference, Example, Line, Rate, Standing
 from rlvr.parity.scoring import scoring_differences, thread_is_cause
 from rlvr.parity.settings_judged import prompt_standing, setting_differences
@@ -166,7 +166,7 @@ def _rate(judged: Judged, rate: Rate) -> Difference:
         value = points(line.points.value, percentages=judged.account.percent)
         if line.share is None and line.proven:
             standing, why = Standing.CANNOT, f"it works against the gap, by {value}"
-        elif line.share is None or line.share < _SMALL:
+        elif line.share is None or line.share < LEAST:
             standing, why = Standing.CANNOT, f"its line of the account is {value}"
         else:
             why = f"its line of the account is {value}, which chance may be"
@@ -183,7 +183,6 @@ def _rate(judged: Judged, rate: Rate) -> Difference:
     )
 
 
-_SMALL = 0.05
 _SYMPTOMS = {
     "calling": "how often a tool is called follows from the prompt, the schemas, the server's"
     " parser and the policy",
@@ -265,7 +264,7 @@ def _examples(judged: Judged, codes: set[str]) -> Iterator[Difference]:
     if line is not None:
         value = points(line.points.value, percentages=judged.account.percent)
         why = f"on the {shared:,} examples of both sides the gap differs by {value}"
-        small = line.share is None or line.share < _SMALL
+        small = line.share is None or line.share < LEAST
         standing = Standing.CANNOT if judged.account.real and small else Standing.MAY
     yield Difference(
         code=EXAMPLES,

@@ -11,6 +11,7 @@ from rlvr.parity.result import Difference, Line, Rate, Standing
 from rlvr.parity.scoring import SUSPECTED, thread_is_cause
 from rlvr.parity.wording import level, percent, points
 
+STATED = "reference-stated"
 _CAUSES = 2
 _ALL = 0.95
 
@@ -116,11 +117,27 @@ def _none(judged: Judged, differences: Sequence[Difference]) -> str:
     suspected = next((one for one in differences if one.code == SUSPECTED), None)
     if suspected is not None:
         return _suspicion(judged, suspected)
-    may = [one.name for one in differences if one.standing is Standing.MAY]
+    answers = _answers(judged)
+    may = [one.name for one in differences if one.standing is Standing.MAY and one.code != STATED]
     if not may:
-        return "No measured cause accounts for it, and no recorded setting differs."
+        return f"No measured cause accounts for it, and no recorded setting differs{answers}."
     rest = f" and {len(may) - 1} more" if len(may) > 1 else ""
-    return f"No measured cause accounts for it; what may: {may[0]}{rest}."
+    return f"No measured cause accounts for it{answers}; what may: {may[0]}{rest}."
+
+
+def _answers(judged: Judged) -> str:
+    """That the answers themselves are better on one side, whatever a scorer makes of them."""
+    rate, gap = judged.rates.get(STATED), judged.account.gap.value
+    if rate is None or not rate.differs:
+        return ""
+    a, b = _value(rate, "a"), _value(rate, "b")
+    if (b - a) * gap <= 0:
+        return ""
+    names = [judged.pair.name(side) for side in judged.sides]
+    return (
+        f"; the answers themselves differ: {percent(a)} of {names[0]}'s state the reference,"
+        f" {percent(b)} of {names[1]}'s"
+    )
 
 
 def _suspicion(judged: Judged, one: Difference) -> str:

@@ -12,9 +12,9 @@ from rlvr.parity.result import Account, Example, Line, LineKind, PromptDifferenc
 from rlvr.parity.settings import Compared
 from rlvr.parity.sides import Pair, Side
 
-LEAST = 0.05
-"""Share of the gap from which on a line is called an explanation: a twentieth more or less changes
-nobody's mind."""
+LEAST = 0.1
+"""Share of the gap from which on a line is called an explanation: mending a smaller cause leaves
+the question where it was."""
 
 _EXAMPLES = 2
 

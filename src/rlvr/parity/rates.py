@@ -27,8 +27,11 @@ class _Asked:
 
 def rates_of(pair: Pair, measure: str | None) -> tuple[Rate, ...]:
     """Every rate that a side recorded, with intervals of 95 %; `differs` is judged at 99 %."""
+    failing = _failing(pair, measure)
     found = []
-    for a, b in zip(_asked(pair.a, measure), _asked(pair.b, measure), strict=True):
+    for a, b in zip(
+        _asked(pair.a, measure, failing), _asked(pair.b, measure, failing), strict=True
+    ):
         of_a, of_b = (
             sums(np.asarray(one.hits), one.trials, cluster, pair.count)
             for one, cluster in zip((a, b), pair.clusters, strict=True)
@@ -56,21 +59,36 @@ def _rate(asked: _Asked, a: Sums, b: Sums) -> Rate:
     )
 
 
-def _asked(side: Side, measure: str | None) -> Iterator[_Asked]:
+def _failing(pair: Pair, measure: str | None) -> list[str]:
+    """The other components of which a scorer failed on a side."""
+    names = dict.fromkeys((*pair.a.columns.component_names, *pair.b.columns.component_names))
+    return [
+        name
+        for name in names
+        if name != measure and any(side.failed(name).any() for side in (pair.a, pair.b))
+    ]
+
+
+def _asked(side: Side, measure: str | None, failing: list[str]) -> Iterator[_Asked]:
     columns = side.columns
     ones = np.ones(len(columns))
     calls = columns.numbers("derived_num_tool_calls")
     yield _mean("tool-calls", "tool calls a rollout", "calls", calls)
     yield _share("calling", "rollouts with a tool call", _flag(calls > 0, calls))
     errors = columns.numbers("derived_num_tool_errors")
-    failing = np.minimum(errors, calls)
+    in_vain = np.minimum(errors, calls)
     yield _Asked(
-        code="tool-errors", name="tool calls that fail", unit=SHARE, hits=failing, trials=calls
+        code="tool-errors", name="tool calls that fail", unit=SHARE, hits=in_vain, trials=calls
     )
     for kind, mask in masks_of(columns).items():
         if kind is not Kind.NO_CALL:
             yield _share(kind.value, kind.meaning, np.where(_told(columns, kind), mask, np.nan))
     yield _share(Kind.SCORER.value, Kind.SCORER.meaning, side.failed(measure).astype(np.float64))
+    for name in failing:
+        flags = side.failed(name).astype(np.float64)
+        yield _share(
+            f"{Kind.SCORER.value}.{name}", f"{name}: its scorer raised or timed out", flags
+        )
     stated = columns.numbers("derived_reference_in_answer")
     yield _share("reference-stated", "answers that state the reference", stated)
     yield _mean("turns", "turns a rollout", "turns", columns.numbers("derived_num_turns"))

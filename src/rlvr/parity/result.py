@@ -7,6 +7,8 @@ from enum import StrEnum
 from rlvr.parity.intervals import Estimate
 from rlvr.record import Json
 
+_ROUNDING = 1e-9
+
 
 class LineKind(StrEnum):
     """How a line of the account was come by.
@@ -79,8 +81,9 @@ class Account:
 
     @property
     def real(self) -> bool:
-        """Whether chance is ruled out, at 95 %."""
-        return self.gap.apart_from_zero
+        """Whether chance is ruled out, at 95 %, and rounding."""
+        rounding = _ROUNDING * max(abs(self.a.value), abs(self.b.value))
+        return self.gap.apart_from_zero and abs(self.gap.value) > rounding
 
     def line(self, code: str) -> Line | None:
         """The line of that code, or None."""
