@@ -38,8 +38,7 @@ def test_the_policy_learns_to_use_the_tool_and_is_right_by_it(tmp_path) -> None:
     assert used(start) <= 0.65
     assert used(end) >= 0.9
     assert f"| {right(end):.1%} |" in trained.stdout
-    outputs = [read_result(result.result).stdout.text for result in end[-1].tool_results]
-    assert outputs
+    assert statistics.fmean(one.answer in printed(one) for one in end) >= 0.8
 
 
 def right(trajectories) -> float:
@@ -48,3 +47,9 @@ def right(trajectories) -> float:
 
 def used(trajectories) -> float:
     return statistics.fmean(one.component("tool_use").value for one in trajectories)
+
+
+def printed(trajectory) -> list[str]:
+    """What the programs of a rollout printed, as the record has it."""
+    results = [result.result for result in trajectory.tool_results if result.result is not None]
+    return [read_result(result).stdout.text.strip() for result in results]
