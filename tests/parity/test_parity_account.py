@@ -192,9 +192,23 @@ def test_both_threads_prove_that_the_thread_is_the_cause():
     assert parity.difference("scoring-thread") is None  # it is that difference
 
 
-def test_another_scorer_in_both_threads_does_not_blame_the_thread():
+def test_a_side_that_agrees_with_its_scoring_anew_leaves_the_other_one_suspected():
+    """B's scorer gives nothing for the reference, and nobody scored B anew."""
+    made = training(plays=solving(0.6))
+    parity = compare(
+        side_of("A", made, rescored=[scored_anew(made, truth)]),
+        side_of("B", evaluation(plays=silent)),
+    )
+    assert of(parity, "scoring").points.value == 0
+    found = parity.difference("answers-scored-otherwise")
+    assert found.standing is Standing.MAY
+    assert "rlvr rescore runs/b" in found.remedy
+
+
+@pytest.mark.parametrize("worker", [truth, lambda row: 0.25])
+def test_a_worker_that_does_not_give_what_was_recorded_does_not_blame_the_thread(worker):
     made = training(plays=silent)
-    anew = [scored_anew(made, truth), scored_anew(made, truth, source="worker")]
+    anew = [scored_anew(made, truth), scored_anew(made, worker, source="worker")]
     parity = compare(
         side_of("A", made, rescored=anew), side_of("B", evaluation(plays=solving(0.3)))
     )

@@ -1,5 +1,6 @@
 """What scoring anew, or its absence, says of the scorers of both sides."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +64,8 @@ def thread_is_cause(side: Side, measure: str | None) -> Threads | None:
 def scoring_differences(judged: Judged) -> tuple[Difference, ...]:
     """The difference that scoring anew measures, else the one that answers suggest."""
     line = judged.account.line(SCORING)
-    if line is not None:
-        return (_measured(judged),) if explains(line, judged.account) else ()
+    if line is not None and explains(line, judged.account):
+        return (_measured(judged),)
     suspected = _suspected(judged)
     return () if suspected is None else (suspected,)
 
@@ -160,7 +161,7 @@ def _sentence(judged: Judged, side: Side, staged: Staged) -> str:
 
 def _scorer(side: Side, measure: str | None) -> str:
     scorers = side.info.scoring.get("scorers") if side.info else None
-    named = scorers.get(measure or "") if hasattr(scorers, "get") else None  # type: ignore[union-attr]
+    named = scorers.get(measure or "") if isinstance(scorers, Mapping) else None
     return f"{side.thread or 'unknown'} thread, {named or 'scorer not recorded'}"
 
 

@@ -3,7 +3,7 @@
 What a run does not hold is "not recorded there" and never a difference.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rlvr.parity.result import Blank
@@ -228,13 +228,9 @@ def _same(a: Json, b: Json) -> bool:
     """Whether two settings are one; 1 and 1.0 are."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
-    if _is_list(a) and _is_list(b):
-        return len(a) == len(b) and all(map(_same, a, b))  # type: ignore[arg-type]
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
     return type(a) is type(b) and a == b if isinstance(a, bool) or isinstance(b, bool) else a == b
-
-
-def _is_list(value: Json) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def first_path(a: Json, b: Json, path: str = "$") -> tuple[str, Json, Json] | None:
