@@ -167,6 +167,14 @@ def test_a_damaged_file_is_left_out_and_named(rlvr, tmp_path):
     assert "448 rollouts" in out
 
 
+def test_of_two_trainings_the_steps_that_both_have_are_read_and_no_others(rlvr, tmp_path):
+    record(tmp_path / "other", EVAL_ID, training(plays=solving(0.3), steps=(1, 6, 40)))
+    found = json.loads(rlvr("parity", "twin", tmp_path / "other", "--json")[1])
+    for side in ("a", "b"):
+        assert found[side]["steps"] == [1, 6]
+        assert found[side]["rollouts"] == 128
+
+
 def test_rows_that_a_restart_undid_are_left_out(rlvr, tmp_path):
     made = training(plays=solving(1.0))
     record(tmp_path / "resumed", TRAIN_ID, made)
