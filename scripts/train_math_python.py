@@ -67,8 +67,17 @@ class Problems:
         """The environment with these problems."""
         from rlvr.environments.math_python.verifiers import load_environment
 
-        chosen = {**asdict(self), "max_level": self.max_level or None}
-        return load_environment(**chosen, **options)
+        return load_environment(**self._chosen, **options)
+
+    def task(self, **options: Any) -> Any:
+        """The same for TRL's trainer."""
+        from rlvr.environments.math_python.trl import load_task
+
+        return load_task(**self._chosen, **options)
+
+    @property
+    def _chosen(self) -> dict[str, Any]:
+        return {**asdict(self), "max_level": self.max_level or None}
 
 
 @app.command()
@@ -99,6 +108,7 @@ def train(
     """
     run_training(
         lambda: problems.environment(eval_datasets=eval_datasets),
+        load_trl=lambda: problems.task(eval_datasets=eval_datasets),
         model=model,
         folder=_folder(model),
         preflight=preflight,

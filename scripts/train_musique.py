@@ -63,8 +63,17 @@ class Questions:
         """The environment with these questions."""
         from rlvr.environments.musique.verifiers import load_environment
 
-        chosen = {**asdict(self), "max_hops": self.max_hops or None}
-        return load_environment(**chosen, **options)
+        return load_environment(**self._chosen, **options)
+
+    def task(self, **options: Any) -> Any:
+        """The same for TRL's trainer."""
+        from rlvr.environments.musique.trl import load_task
+
+        return load_task(**self._chosen, **options)
+
+    @property
+    def _chosen(self) -> dict[str, Any]:
+        return {**asdict(self), "max_hops": self.max_hops or None}
 
 
 @app.command()
@@ -95,6 +104,7 @@ def train(
     """
     run_training(
         lambda: questions.environment(eval_datasets=eval_datasets, seed=training.seed),
+        load_trl=lambda: questions.task(eval_datasets=eval_datasets, seed=training.seed),
         model=model,
         folder=_folder(model),
         preflight=preflight,

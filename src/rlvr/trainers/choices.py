@@ -3,6 +3,13 @@
 from enum import StrEnum
 
 
+class TrainerKind(StrEnum):
+    """Whose GRPO trainer trains."""
+
+    VERIFIERS = "verifiers"
+    TRL = "trl"
+
+
 class Inference(StrEnum):
     """Where rollouts are sampled."""
 

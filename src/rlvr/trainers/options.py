@@ -6,7 +6,7 @@ the field is, with its help text here. Importing this module loads neither torch
 
 import importlib.metadata
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,14 @@ from typer import Option
 from rlvr.errors import ConfigurationError, MissingDependency
 from rlvr.inference.vllm_server import REQUEST_TIMEOUT_S
 from rlvr.trainers.checkpoints import latest_checkpoint, read_checkpoint
-from rlvr.trainers.choices import Inference, LossType, Scheduler, ToolParser, WeightSync
+from rlvr.trainers.choices import (
+    Inference,
+    LossType,
+    Scheduler,
+    ToolParser,
+    TrainerKind,
+    WeightSync,
+)
 
 if TYPE_CHECKING:
     from verifiers.trainers import GRPOConfig
@@ -51,6 +58,9 @@ class Machine:
 class TrainingOptions:
     """How to train and what to record. The defaults suit a model of some billion parameters."""
 
+    trainer: Annotated[
+        TrainerKind, Option(help="Whose GRPO trainer: that of verifiers, repaired, or TRL's.")
+    ] = TrainerKind.VERIFIERS
     log_full_trajectories: Annotated[
         bool, Option(help="Record every trajectory whole, under OUTPUT_DIR/rlvr.")
     ] = True
@@ -189,6 +199,20 @@ class TrainingOptions:
         """verifiers' configuration. Joins the process group that a launcher has set up.
 
         Raises:
+            ConfigurationError, MissingDependency: as `configuration` does.
+        """
+        from verifiers.trainers import GRPOConfig
+
+        fields = self.common_fields(machine) | self._verifiers_fields()
+        config: GRPOConfig = self.configuration(GRPOConfig, fields, machine)
+        return config
+
+    def configuration(
+        self, kind: Callable[..., Any], fields: Mapping[str, Any], machine: Machine
+    ) -> Any:
+        """A trainer's configuration of that kind. Joins the process group of a launcher.
+
+        Raises:
             ConfigurationError: the trainer refuses the settings, or sees fewer processes than were
                 launched.
             MissingDependency: DeepSpeed was asked for and is not installed.
@@ -198,13 +222,11 @@ class TrainingOptions:
                 "the launcher's configuration asks for DeepSpeed, which is not installed:"
                 " pip install 'rlvr[train]', or launch with configs/ddp.yaml"
             )
-        from verifiers.trainers import GRPOConfig
-
         try:
             with warnings.catch_warnings():
-                # verifiers reads the old name, which transformers wants renamed.
+                # Both libraries read the old name, which transformers wants renamed.
                 warnings.filterwarnings("ignore", "`gradient_checkpointing`", FutureWarning)
-                config = GRPOConfig(**self._fields(machine))
+                config = kind(**fields)
         except ValueError as error:
             reason = str(error).rstrip(".")
             raise ConfigurationError(
@@ -218,10 +240,9 @@ class TrainingOptions:
             )
         return config
 
-    def _fields(self, machine: Machine) -> dict[str, Any]:
+    def common_fields(self, machine: Machine) -> dict[str, Any]:
+        """What the configurations of both trainers call the same."""
         cpu = self.on_cpu(machine)
-        embedded = self.inference is Inference.EMBEDDED
-        ahead = self.num_batches_ahead
         return {
             "output_dir": str(self.output_dir),
             "run_name": self.run_name,
@@ -235,7 +256,7 @@ class TrainingOptions:
             "max_steps": self.max_steps or -1,
             "num_train_epochs": self.epochs,
             "per_device_train_batch_size": self.batch_size,
-            # verifiers evaluates without this; its configuration demands a multiple all the same.
+            # verifiers evaluates without this; both configurations demand a multiple.
             "per_device_eval_batch_size": self.num_generations,
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
             "gradient_checkpointing": self.gradient_checkpointing,
@@ -249,17 +270,23 @@ class TrainingOptions:
             "seed": self.seed,
             "num_generations": self.num_generations,
             "num_iterations": self.num_iterations,
-            "max_seq_len": self.max_seq_len,
-            "max_prompt_length": self.max_prompt_length,
-            "max_tokens": self.max_tokens,
             "temperature": self.temperature,
-            "num_batches_ahead": (0 if embedded else 1) if ahead is None else ahead,
             "vllm_server_host": self.vllm_host,
             "vllm_server_port": self.vllm_port,
             "vllm_server_timeout": self.vllm_timeout,
-            "async_generation_timeout": self.batch_timeout,
             "beta": self.beta,
             "loss_type": self.loss_type.value,
+        }
+
+    def _verifiers_fields(self) -> dict[str, Any]:
+        embedded = self.inference is Inference.EMBEDDED
+        ahead = self.num_batches_ahead
+        return {
+            "max_seq_len": self.max_seq_len,
+            "max_prompt_length": self.max_prompt_length,
+            "max_tokens": self.max_tokens,
+            "num_batches_ahead": (0 if embedded else 1) if ahead is None else ahead,
+            "async_generation_timeout": self.batch_timeout,
             "scale_rewards": self.scale_rewards,
         }
 

@@ -51,12 +51,27 @@ def load_policy(model: str | Path, *, half: bool) -> tuple[Any, Any]:
         ConfigurationError: it can't be loaded, or has no chat template.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     dtype = torch.bfloat16 if half else torch.float32
+    tokenizer = load_tokenizer(model)
+    try:
+        policy = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_cache=False)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(_unloadable(model, error)) from error
+    return policy, tokenizer
+
+
+def load_tokenizer(model: str | Path) -> Any:
+    """The tokenizer of a hub id or a local folder.
+
+    Raises:
+        ConfigurationError: it can't be loaded, or has no chat template.
+    """
+    from transformers import AutoTokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
-        policy = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_cache=False)
     except (OSError, ValueError) as error:
         raise ConfigurationError(_unloadable(model, error)) from error
     if not tokenizer.chat_template:
@@ -64,7 +79,7 @@ def load_policy(model: str | Path, *, half: bool) -> tuple[Any, Any]:
             f"the tokenizer of {model} has no chat template, which dialogues with tools need: take"
             " the model's instruct variant"
         )
-    return policy, tokenizer
+    return tokenizer
 
 
 def _unloadable(model: str | Path, error: Exception) -> str:
