@@ -16,10 +16,11 @@ def scorer_sources(rubric: Any) -> dict[str, str]:
     there is no source, as for a function that was typed into an interpreter.
     """
     names, functions = rubric.get_reward_func_names(), rubric.get_reward_funcs()
-    return {name: _source(function) for name, function in zip(names, functions, strict=False)}
+    return {name: scorer_source(function) for name, function in zip(names, functions, strict=False)}
 
 
-def _source(function: Callable[..., Any]) -> str:
+def scorer_source(function: Callable[..., Any]) -> str:
+    """Of one function or class "module.function HASH", as in `scorer_sources`."""
     bare = inspect.unwrap(function)
     named = f"{bare.__module__}.{bare.__qualname__}"
     files = {path for part in _parts(bare) if (path := _file(part)) is not None}

@@ -21,7 +21,11 @@ from rlvr.record import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlace:
-    """Where a batch stands in its run."""
+    """Where a batch stands in its run.
+
+    `first` is the place of its first rollout among those of all processes: above 0 where each
+    process records its own share of a batch.
+    """
 
     run: str
     mode: Mode
@@ -29,6 +33,7 @@ class BatchPlace:
     batch: int
     attempt: int
     rank: int = 0
+    first: int = 0
 
 
 def build_trajectories(
@@ -79,7 +84,8 @@ def _build(
     elif keep_tokens and rollout.rows:
         expected = None if mismatch is None else mismatch.expected_ids
         tokens = token_details(rollout.rows, forwards, expected_ids=expected)
-    group = f"{place.mode}-a{place.attempt:02d}-b{place.batch:06d}-g{index // group_size:05d}"
+    whole = place.first + index
+    group = f"{place.mode}-a{place.attempt:02d}-b{place.batch:06d}-g{whole // group_size:05d}"
     return Trajectory(
         run=place.run,
         mode=place.mode,
@@ -88,7 +94,7 @@ def _build(
         attempt=place.attempt,
         rank=place.rank,
         group_id=group,
-        sample=index % group_size,
+        sample=whole % group_size,
         task=rollout.task,
         example_id=_example_id(rollout),
         finished_at=rollout.finished_at,

@@ -418,6 +418,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
     def _sinks(self) -> list[Sink]:
         return wandb_sinks(
             self,
+            components=self.async_generator.env.rubric.get_reward_func_names(),
             samples=self._log_trajectory_samples,
             redact=self._redact,
             output_dir=self._record_to,

@@ -33,11 +33,20 @@ def run_to_continue(
 
 
 class MarkCheckpoints(TrainerCallback):  # type: ignore[misc]  # transformers is not followed
-    """Marks each checkpoint as whole, with the run that it belongs to, once it is saved."""
+    """Marks each checkpoint as whole, with the run that it belongs to, once it is saved.
 
-    def __init__(self, trainer: Any, current: Callable[[], Recorder | None]) -> None:
+    `current` gives the open recorder, `shape` that of the trainer's batches.
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        current: Callable[[], Recorder | None],
+        shape: Callable[[Any], BatchShape] = BatchShape.of,
+    ) -> None:
         self._trainer = trainer
         self._current = current
+        self._shape = shape
 
     def on_save(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         """Wait until every process has saved its part; then the main one marks the folder."""
@@ -47,7 +56,7 @@ class MarkCheckpoints(TrainerCallback):  # type: ignore[misc]  # transformers is
             return
         recorder = self._current()
         run = None if recorder is None else recorder.run
-        mark_checkpoint(folder, run=run, step=state.global_step, shape=BatchShape.of(self._trainer))
+        mark_checkpoint(folder, run=run, step=state.global_step, shape=self._shape(self._trainer))
 
 
 def open_recorder(

@@ -26,7 +26,7 @@ from rlvr.recorder import Fence, Recorder
 from rlvr.store import BatchName
 from rlvr.trainers.checkpoints import Checkpoint
 from rlvr.trainers.recording import closing_line, open_recorder, run_to_continue
-from rlvr.trainers.updates import Rollouts, UpdateLog, trained_rows
+from rlvr.trainers.updates import Rollouts, TrainedRow, UpdateLog, trained_rows
 from rlvr.trainers.vocabulary import token_texts
 
 Rows = Sequence[TokenRow]
@@ -111,12 +111,16 @@ class TrainingRecord:
         )
         self._last_run = self.recorder.run
         if self.token_details_every and self.recorder.rank == 0:
-            self.recorder.keep_vocabulary(token_texts(self._trainer.processing_class))
+            self.recorder.keep_vocabulary(token_texts(self._tokenizer()))
 
     def fail(self, error: BaseException) -> None:
         """Let the record say that training ends with this error."""
         if self.recorder is not None:
             self.recorder.fail(error)
+
+    def lose(self, rollouts: int) -> None:
+        """Count rollouts that never became records."""
+        self._unrecorded += rollouts
 
     def close(self) -> None:
         """Write what waits, and say what was recorded and lost."""
@@ -153,12 +157,14 @@ class TrainingRecord:
             step=name.step,
             batch=name.batch,
             attempt=name.attempt,
+            rank=name.rank,
+            first=name.rank * len(capture.rollouts),
         )
         try:
             trajectories = build_trajectories(
                 capture,
                 place,
-                group_size=1 if mode is Mode.EVAL else self._trainer.num_generations,
+                group_size=self._group_size(mode),
                 advantages=advantages,
                 forwards=forwards,
                 keep_tokens=self._keeps_tokens(place.step),
@@ -194,15 +200,27 @@ class TrainingRecord:
         self.recorder.annotate(notes)
         return name
 
+    def _group_size(self, mode: Mode) -> int:
+        """Rollouts of one prompt in a batch of that mode."""
+        size: int = 1 if mode is Mode.EVAL else self._trainer.num_generations
+        return size
+
     def _next_name(self, recorder: Recorder, mode: Mode) -> BatchName:
-        """The name of rank 0's next file of that mode; every process counts alike."""
+        """The name of the next file of that mode; every process counts alike."""
         return BatchName(
             mode=mode,
             step=self._trainer.state.global_step,
             batch=recorder.next_batch(mode),
             attempt=recorder.attempt,
-            rank=0,
+            rank=self._rank(recorder),
         )
+
+    def _rank(self, _: Recorder) -> int:
+        """The process that writes a batch's records."""
+        return 0
+
+    def _tokenizer(self) -> Any:
+        return self._trainer.processing_class
 
     def _forward_payloads(
         self, rows: Rows, forwards: Forwards, step: int
@@ -220,12 +238,19 @@ class TrainingRecord:
             return
         self._write_updates(self.recorder)
         try:
-            rows = () if name is None else trained_rows(name, rollouts)
+            rows = () if name is None else self._trained_rows(name, rollouts)
             keep_tokens = name is not None and self._keeps_tokens(name.step)
             self._updates.follow(rows, keep_tokens=keep_tokens)
         except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
             self._updates.follow((), keep_tokens=False)
             self._update_fence.failed(error, "Evidence of an update is missing.")
+
+    def _trained_rows(self, name: BatchName, rollouts: Rollouts) -> list[TrainedRow]:
+        return trained_rows(name, rollouts)
+
+    def _epsilons(self) -> tuple[float, float]:
+        """The lower and the upper one of the clipped objective."""
+        return self._trainer.epsilon_low, self._trainer.epsilon_high
 
     def update(self, inputs: Mapping[str, torch.Tensor], computed: Sequence[torch.Tensor]) -> None:
         """Take what the loss of a micro-batch computed: the policy's logprobs, the reference's.
@@ -234,11 +259,9 @@ class TrainingRecord:
         """
         if self.recorder is None:
             return
-        trainer = self._trainer
-        step = trainer.state.global_step
+        step = self._trainer.state.global_step
         try:
-            epsilons = trainer.epsilon_low, trainer.epsilon_high
-            self._updates.add(inputs, computed, update=step, epsilons=epsilons)
+            self._updates.add(inputs, computed, update=step, epsilons=self._epsilons())
         except Exception as error:  # noqa: BLE001  # the fence: recording never stops training
             self._update_fence.failed(error, "Evidence of an update is missing.")
             return

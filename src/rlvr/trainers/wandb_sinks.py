@@ -1,6 +1,6 @@
 """Where a trainer offers its batches besides the store: W&B, where it reports there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,17 @@ from rlvr.record import Sink
 
 
 def wandb_sinks(
-    trainer: Any, *, samples: int, redact: Callable[[str], str] | None, output_dir: Path
+    trainer: Any,
+    *,
+    components: Sequence[str],
+    samples: int,
+    redact: Callable[[str], str] | None,
+    output_dir: Path,
 ) -> list[Sink]:
     """The sink of W&B on the main process of a trainer that reports to it, else none.
 
-    `samples`: rows of the table per logged step. `redact`: what W&B may see of a text.
+    `components`: the reward's, by name. `samples`: rows of the table per logged step. `redact`:
+    what W&B may see of a text.
     """
     if not trainer.accelerator.is_main_process or "wandb" not in trainer.args.report_to:
         return []
@@ -20,7 +26,7 @@ def wandb_sinks(
 
     return [
         WandbSink(
-            components=trainer.async_generator.env.rubric.get_reward_func_names(),
+            components=components,
             samples=samples,
             logging_steps=max(int(trainer.args.logging_steps), 1),
             seed=trainer.args.seed,
