@@ -62,6 +62,7 @@ def test_every_verb_speaks_json():
         ["prune", "--help"],
         ["diagnose", "--help"],
         ["ledger", "--help"],
+        ["import", "--help"],
         [],
     ],
 )
@@ -334,7 +335,7 @@ def test_a_model_can_not_steer_the_terminal(tmp_path):
     assert "\x1b" not in out
 
 
-VERBS = ([], ["list"], ["show"], ["status"], ["prune"], ["diagnose"], ["ledger"])
+VERBS = ([], ["list"], ["show"], ["status"], ["prune"], ["diagnose"], ["ledger"], ["import"])
 
 
 def test_the_help_of_every_verb_stays_as_it_is(rlvr, snapshot):

@@ -73,7 +73,7 @@ def named_runs(run: str | None, *, sample: bool) -> list[Opened]:
     """The run that is named; without a name, every bundled one."""
     if run is None:
         return [open_sample(name) for name in SAMPLES]
-    return [open_sample(run) if sample else open_named(run)]
+    return [open_sample(run) if sample else open_named(run, foreign=True)]
 
 
 def read_evidence(opened: Opened, since: int | None = None, *, many: int = MANY) -> "RunEvidence":

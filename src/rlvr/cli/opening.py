@@ -23,8 +23,11 @@ class Opened:
     bundled: bool = False
 
 
-def open_named(named: str) -> Opened:
+def open_named(named: str, *, foreign: bool = False) -> Opened:
     """The run in a folder, or the run of that id (or its beginning) beneath this folder.
+
+    With `foreign` a path without a run may hold what another tool recorded: it is imported into
+    the cache of this user, which is said.
 
     Raises:
         RunNotFound: there is none.
@@ -33,7 +36,10 @@ def open_named(named: str) -> Opened:
     from rlvr.runs import find_runs, open_run
 
     if Path(named).exists():
-        run = open_run(named)
+        try:
+            run = open_run(named)
+        except RunNotFound as error:
+            return _foreign(named, error, asked=foreign)
         if not run.others:
             return Opened(run=run, argument=shlex.quote(named))
         older = ", ".join(shown_path(path) for path in run.others[-3:])
@@ -49,6 +55,20 @@ def open_named(named: str) -> Opened:
         ids = ", ".join(run.id for run in fitting[:5])
         raise ConfigurationError(f"{named!r} fits {len(fitting)} runs ({ids}); name one of them.")
     return Opened(run=fitting[0], argument=shlex.quote(fitting[0].id))
+
+
+def _foreign(named: str, error: RunNotFound, *, asked: bool) -> Opened:
+    """The run that a foreign recording makes.
+
+    Raises:
+        RunNotFound: the error, where there is no such recording or none was asked for.
+    """
+    from rlvr.cli.foreign import open_foreign
+
+    run = open_foreign(Path(named)) if asked else None
+    if run is None:
+        raise error
+    return Opened(run=run, argument=shlex.quote(named))
 
 
 def open_sample(name: str) -> Opened:

@@ -78,7 +78,7 @@ def show(
         return
     if run is None:
         raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
-    opened = open_sample(run) if sample else open_named(run)
+    opened = open_sample(run) if sample else open_named(run, foreign=True)
     selection = Selection(
         step=step, mode=mode, group=group, min_reward=min_reward, max_reward=max_reward
     )

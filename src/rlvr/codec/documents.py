@@ -58,6 +58,7 @@ def decode_run(payload: bytes, where: str = "run.json") -> RunInfo:
     """
     values = decode_document(payload, where)
     values["tools"] = tuple(values.get("tools", ()))
+    values["inferred"] = tuple(values.get("inferred", ()))
     return _built(RunInfo, values, where)
 
 

@@ -21,6 +21,7 @@ from rlvr.diagnosis.detectors import (
     turns,
     unparsed,
 )
+from rlvr.diagnosis.detectors.wording import listed
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Finding, Healthy, Outcome, Unknown, Verdict
 
@@ -77,6 +78,7 @@ def diagnose(evidence: RunEvidence) -> Verdict:
     outcomes: list[Outcome] = []
     if len(evidence.rollouts):
         outcomes = [outcome for detect in DETECTORS for outcome in detect(evidence)]
+        outcomes = _without_the_absent(outcomes, evidence)
     findings = [outcome for outcome in outcomes if isinstance(outcome, Finding)]
     return Verdict(
         run=evidence.run,
@@ -88,6 +90,24 @@ def diagnose(evidence: RunEvidence) -> Verdict:
         unknown=tuple(outcome for outcome in outcomes if isinstance(outcome, Unknown)),
         remarks=evidence.remarks,
     )
+
+
+def _without_the_absent(outcomes: list[Outcome], evidence: RunEvidence) -> list[Outcome]:
+    """The outcomes, one unknown instead of those that need what an imported run does not hold."""
+    lacking: dict[str, list[str]] = {}
+    for what, codes in (evidence.info.absent if evidence.info else {}).items():
+        for code in codes:
+            lacking.setdefault(code, []).append(what)
+    unknown = [
+        Unknown(
+            code=code,
+            because=f"the source of this imported run does not hold {listed(lacking[code])}",
+            needs="a source that does, or a run that rlvr records",
+        )
+        for code in dict.fromkeys(outcome.code for outcome in outcomes)
+        if code in lacking
+    ]
+    return [outcome for outcome in outcomes if outcome.code not in lacking] + unknown
 
 
 def _rank(finding: Finding) -> tuple[int, float, bool]:

@@ -63,6 +63,11 @@ class RunEvidence:
             return None
         return ahead * (iterations if isinstance(iterations, int) else 1)
 
+    @property
+    def offers_no_tools(self) -> bool:
+        """Whether the run is known to offer no tools; one that was imported may not say."""
+        return self.info is not None and not self.info.tools and not self.info.imported_from
+
     def setting(self, name: str) -> Json:
         """A setting of the trainer's configuration, None where it is not recorded."""
         return self.info.config.get(name) if self.info else None

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from rlvr.diagnosis.detectors.wording import listed
 from rlvr.diagnosis.diagnose import diagnose
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Verdict
@@ -55,8 +56,21 @@ def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
         rescored=frozenset(rescored) if rescored else None,
         superseded=_superseded(run, span, table.num_rows),
         not_recorded=run.status().not_recorded,
-        remarks=(*(str(damaged) for damaged in run.damaged), *pruning.sentences),
+        remarks=(
+            *(str(damaged) for damaged in run.damaged),
+            *pruning.sentences,
+            *_imported(run.info),
+        ),
     )
+
+
+def _imported(info: RunInfo | None) -> tuple[str, ...]:
+    """What a reader must know of a run that another tool wrote, beside what stays unknown."""
+    if info is None or info.imported_from is None:
+        return ()
+    merely = [what for what, codes in info.absent.items() if not codes]
+    lacks = f"imported; its source does not hold {listed(merely)}" if merely else ""
+    return tuple(sentence for sentence in (lacks, *info.inferred) if sentence)
 
 
 def _superseded(run: Run, span: range, current: int) -> int:

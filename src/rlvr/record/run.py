@@ -1,6 +1,6 @@
 """What is known of a run as a whole, of one attempt at it, and what is learnt later."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rlvr.record.trajectory import Json
@@ -23,6 +23,10 @@ class RunInfo:
     `load_environment`, and its `options`. `scoring` says how it scored: `thread`, "main" or
     "worker", and `scorers`, which maps each component to the function behind it and a hash of its
     source. In a run of an evaluation `num_generations` counts the rollouts of each example.
+
+    A run that another tool wrote names its source in `imported_from`. `absent` maps what that does
+    not hold to the codes of the causes that can't be judged without it; `inferred` has a sentence
+    on each thing that was concluded rather than read.
     """
 
     run: str
@@ -54,6 +58,9 @@ class RunInfo:
     command: str | None = None
     commit: str | None = None
     dirty: bool | None = None
+    imported_from: str | None = None
+    absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    inferred: Sequence[str] = ()
     format_version: int = 1
 
     @property

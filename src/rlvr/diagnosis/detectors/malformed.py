@@ -45,7 +45,7 @@ def _judge(evidence: RunEvidence) -> Outcome:
     broken = np.nan_to_num(rollouts.numbers("derived_num_malformed_calls"), nan=0.0)
     written = np.nan_to_num(rollouts.numbers("derived_num_tool_calls"), nan=0.0)
     calls = np.maximum(written, broken)  # a trainer may have rolled broken calls back
-    if not calls.any() and evidence.info is not None and not evidence.info.tools:
+    if not calls.any() and evidence.offers_no_tools:
         return Healthy(
             code=CODE,
             sentence=f"the run offers no tools, and none was called in {len(rollouts):,} rollouts",

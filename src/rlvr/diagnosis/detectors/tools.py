@@ -114,7 +114,7 @@ def _executed(rollouts: Rollouts) -> tuple[Floats, Floats]:
 
 def _none_executed(evidence: RunEvidence) -> Outcome:
     count = len(evidence.rollouts)
-    if evidence.info is not None and not evidence.info.tools:
+    if evidence.offers_no_tools:
         return Healthy(
             code=CODE,
             sentence=f"the run offers no tools, and none was called in {count:,} rollouts",

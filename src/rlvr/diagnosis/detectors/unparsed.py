@@ -80,7 +80,7 @@ def _never_called(evidence: RunEvidence) -> Outcome:
             needs="one rollout with a call; look whether the prompt shows the tools"
             " (`rlvr show RUN ID`), and try a call with `rlvr preflight`",
         )
-    offered = "and the run offers no tools" if evidence.info is not None else "nor any other call"
+    offered = "and the run offers no tools" if evidence.offers_no_tools else "nor any other call"
     return Healthy(
         code=CODE, sentence=f"no call stands in the text of {count:,} rollouts, {offered}"
     )

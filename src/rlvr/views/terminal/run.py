@@ -124,6 +124,9 @@ def _head(
             ("command", _text(info.command)),
             ("code", _text(code_versions(info) or None)),
             ("lies in", _text(place)),
+            ("imported from", _text(info.imported_from)),
+            ("not in there", _text(", ".join(info.absent) or None)),
+            ("inferred", _text("; ".join(info.inferred) or None)),
         )
     )
 
