@@ -11,7 +11,7 @@ from pathlib import Path
 from evaluations import evaluate, even_right, exam, speaker
 
 from rlvr.errors import RlvrError
-from rlvr.evaluation import evaluate as module
+from rlvr.evaluation import running
 
 LIMIT_BYTES = 4096
 asked = []
@@ -28,7 +28,7 @@ def say(prompt):
 
 
 if __name__ == "__main__":
-    module._BATCH_ROLLOUTS = 4
+    running.BATCH_ROLLOUTS = 4
     try:
         evaluate(sys.argv[1], exam(count=4000), speaker(say), concurrency=2)
     except RlvrError as error:

@@ -8,7 +8,7 @@ import time
 
 from evaluations import evaluate, even_right, exam, speaker
 
-from rlvr.evaluation import evaluate as module
+from rlvr.evaluation import running
 
 
 def slowly(prompt):
@@ -17,7 +17,7 @@ def slowly(prompt):
 
 
 if __name__ == "__main__":
-    module._BATCH_ROLLOUTS = 4  # so that something is on the disk soon
+    running.BATCH_ROLLOUTS = 4  # so that something is on the disk soon
     resume = sys.argv[2] if len(sys.argv) > 2 else None
     made = evaluate(sys.argv[1], exam(count=40), speaker(slowly), resume=resume, concurrency=2)
     print(made.skipped, made.rollouts)

@@ -1,12 +1,13 @@
 """What the record says of an evaluation as a whole, and whether another start fits it."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rlvr.capture.plain import plain
 from rlvr.capture.scorers import scorer_sources
 from rlvr.errors import ConfigurationError
 from rlvr.evaluation.samplers import Sampler
+from rlvr.evaluation.values import EvaluationSettings
 from rlvr.record import EVALUATION, RunInfo
 from rlvr.runs import Run
 from rlvr.trainers.run_info import (
@@ -17,9 +18,6 @@ from rlvr.trainers.run_info import (
     python_version,
     tool_schemas,
 )
-
-if TYPE_CHECKING:
-    from rlvr.evaluation.evaluate import EvaluationSettings
 
 __all__ = ["check_same", "evaluation_info"]
 
@@ -37,7 +35,7 @@ _MUST_AGREE = (
 
 
 def evaluation_info(
-    view: Any, sampler: Sampler, settings: "EvaluationSettings", *, thread: str
+    view: Any, sampler: Sampler, settings: EvaluationSettings, *, thread: str
 ) -> RunInfo:
     """All that is known of an evaluation before its first rollout.
 
