@@ -3,54 +3,34 @@
 import math
 import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from rlvr.analysis.passes import PassAt, PassRates
 from rlvr.views.terminal import layout
+from rlvr.views.terminal.live_view import LiveView
 from rlvr.views.terminal.text import heading, inert, joined, number, plural, seconds, share
 
 _BAR = 30
 _LINES = 10
 
 
-class LiveEvaluation:
+class LiveEvaluation(LiveView):
     """Shows how far an evaluation is: a bar on a terminal, some ten lines in a pipe.
 
     name: what is evaluated. console: where to; standard error unless given.
     """
 
     def __init__(self, name: str, *, console: Console | None = None) -> None:
+        super().__init__(console)
         self._name = name
-        self._console = console or Console(stderr=True, emoji=False, markup=False, highlight=False)
         self._started = time.monotonic()
         self._before: int | None = None
         self._said = 0
-        self._live: Live | None = None
-
-    def __enter__(self) -> Self:
-        """Start showing."""
-        if self._console.is_terminal:
-            self._live = Live(Text(), console=self._console, auto_refresh=False)
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the last frame standing."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._done, self._total, self._line = 0, 0, ""
 
     def update(self, *, done: int, total: int, scored: int, passed: int, failed: int) -> None:
         """So many of all rollouts are done; `passed` of the `scored` ones were right."""
@@ -65,16 +45,19 @@ class LiveEvaluation:
             ),
             "  ",
         )
-        if self._live is not None:
-            self._live.update(self._frame(done, total, said), refresh=True)
-        elif done * _LINES // max(total, 1) > self._said or not done:
+        self._done, self._total, self._line = done, total, said
+        if self._draw():
+            return
+        if done * _LINES // max(total, 1) > self._said or not done:
             self._said = done * _LINES // max(total, 1)
             self._console.print(Text(f"{inert(self._name)}  {said}"), soft_wrap=True)
 
-    def _frame(self, done: int, total: int, said: str) -> RenderableType:
+    def _frame(self) -> RenderableType:
         row = Table.grid(padding=(0, 2, 0, 0))
-        bar = ProgressBar(total=max(total, 1), completed=done, width=_BAR, complete_style="cyan")
-        row.add_row(Text(inert(self._name), style="bold"), bar, Text(said))
+        bar = ProgressBar(
+            total=max(self._total, 1), completed=self._done, width=_BAR, complete_style="cyan"
+        )
+        row.add_row(Text(inert(self._name), style="bold"), bar, Text(self._line))
         return row
 
     def _time(self, done: int, total: int) -> str:

@@ -1,22 +1,20 @@
 """A training run while it runs: a bar and a curve on a terminal, plain lines in a pipe."""
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from rlvr.views.terminal.curves import Curves, Points
+from rlvr.views.terminal.live_view import LiveView
 from rlvr.views.terminal.text import inert, joined, number, seconds
 
 _RECENT = 10
 
 
-class LiveTraining:
+class LiveTraining(LiveView):
     """Shows what `update` feeds it. Use as a context manager; one object shows one run.
 
     name: the run's name, also of its curve.
@@ -39,36 +37,16 @@ class LiveTraining:
         self._total = total_steps
         self._earlier = dict(earlier or {})
         self._every = every
-        self._console = console or Console(stderr=True, emoji=False, markup=False, highlight=False)
+        super().__init__(console)
         self._points: list[tuple[int, float]] = []
         self._durations: list[float] = []
         self._components: Mapping[str, float] = {}
         self._done = 0
-        self._live: Live | None = None
 
     @property
     def points(self) -> tuple[tuple[int, float], ...]:
         """The (step, mean reward) pairs so far."""
         return tuple(self._points)
-
-    def __enter__(self) -> Self:
-        """Start showing."""
-        if self._console.is_terminal:
-            # Drawn only when something is known, not by a thread that competes with training.
-            self._live = Live(self._frame(), console=self._console, auto_refresh=False)
-            self._live.start(refresh=True)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the last frame standing."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
     def update(
         self, step: int, mean_reward: float, components: Mapping[str, float], duration_s: float
@@ -78,9 +56,9 @@ class LiveTraining:
         self._points.append((step, mean_reward))
         self._durations.append(duration_s)
         self._components = dict(components)
-        if self._live is not None:
-            self._live.update(self._frame(), refresh=True)
-        elif self._done == 1 or self._done % self._every == 0 or self._done == self._total:
+        if self._draw():
+            return
+        if self._done == 1 or self._done % self._every == 0 or self._done == self._total:
             self._console.print(self._line(), soft_wrap=True)
 
     def _line(self) -> Text:
