@@ -95,6 +95,14 @@ def demo_policy():
     return model, readable(tokenizer)
 
 
+def referable_policy(folder):
+    """The demo's policy under a name that TRL can load a reference from."""
+    model, tokenizer = demo_policy()
+    model.save_pretrained(folder)
+    model.config._name_or_path = str(folder)
+    return model, tokenizer
+
+
 def readable(tokenizer):
     tokenizer.response_template = qwen3_template
     return tokenizer
@@ -109,13 +117,12 @@ def spoken(say, policy=None):
         answers = []
         for ids, mask in zip(input_ids, attention_mask, strict=True):
             said = say(tokenizer.decode(ids[mask.bool()]))
-            ended = not said.endswith(CUT)
             answer = tokenizer.encode(said.removesuffix(CUT), add_special_tokens=False)
-            answers.append(answer + [tokenizer.eos_token_id] * ended)
-        answers = [answer[: generation_config.max_new_tokens] for answer in answers]
+            if said.endswith(CUT):  # it goes on until the limit
+                answer += [answer[-1]] * generation_config.max_new_tokens
+            answers.append([*answer, tokenizer.eos_token_id][: generation_config.max_new_tokens])
         longest = max(map(len, answers))
         padded = [a + [tokenizer.pad_token_id] * (longest - len(a)) for a in answers]
-        # A pad token would end a turn that is cut: TRL takes everything up to the first end.
         return torch.cat([input_ids, torch.tensor(padded)], dim=1)
 
     model.generate = generate
@@ -162,6 +169,7 @@ _OWN = (
     "environment_factory",
     "rollout_func",
     "eval_dataset",
+    "reward_processing_classes",
 )
 
 

@@ -115,7 +115,7 @@ def _with_forward(
     attended = np.concatenate([forward.attended for forward in forwards])
     seen = attended > 0
     prompt = np.concatenate([np.arange(len(row.ids)) < row.prompt_tokens for row in rows])
-    compared = compared & ~np.isnan(sampler)
+    learnt, compared = compared, compared & ~np.isnan(sampler)
     gap = np.abs(trainer - sampler)
     by_turn = [gap[compared & (turns == turn)] for turn in range(turn_count)]
     entropies = [forward.entropy for forward in forwards if forward.entropy is not None]
@@ -132,7 +132,7 @@ def _with_forward(
         gap_beyond_1nat=float((values > 1.0).mean()) if values.size else None,
         gap_mean_by_turn=tuple(float(g.mean()) if g.size else float("nan") for g in by_turn),
         gap_tokens_by_turn=tuple(int(g.size) for g in by_turn),
-        entropy_mean=_mean_or_none(entropy, compared),
+        entropy_mean=_mean_or_none(entropy, learnt),
     )
 
 

@@ -146,10 +146,19 @@ class GenerationCapture:
         for scoring in scores.scorings:
             if scoring.returned is not None or scoring.error is not None or scores.values:
                 capture.scores[scoring.name] = scoring.outcome(place)
-        if scores.values:
-            named = zip(scores.scorings, scores.values[place], strict=True)
-            capture.values = {
-                scoring.name: value for scoring, value in named if not math.isnan(value)
-            }
-            total = scores.totals[place]
-            capture.reward = None if math.isnan(total) else total
+        own = scores.values[place] if scores.values else _returned(scores, place)
+        capture.values = {
+            scoring.name: value
+            for scoring, value in zip(scores.scorings, own, strict=True)
+            if not math.isnan(value)
+        }
+        if scores.totals and not math.isnan(scores.totals[place]):
+            capture.reward = scores.totals[place]
+
+
+def _returned(scores: Scores, place: int) -> list[float]:
+    """What the functions gave a rollout of a batch that another function ended."""
+    return [
+        number(None if scoring.returned is None else scoring.returned[place])
+        for scoring in scores.scorings
+    ]

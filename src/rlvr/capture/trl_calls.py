@@ -224,14 +224,21 @@ def _written_arguments(text: str, calls: Sequence[Mapping[str, Any]]) -> list[st
 
 
 def _arguments_in(block: str, call: Mapping[str, Any]) -> str | None:
+    """The arguments in the text of a call; None where the text is of another call.
+
+    Values may differ: transformers makes "1" a number where the tool's schema asks for one.
+    """
     found = _ARGUMENTS.search(block)
-    if found is None:
+    parsed = _function(call).get("arguments")
+    if found is None or not isinstance(parsed, Mapping):
         return None
     try:
+        name = json.loads(block).get("name")
         value, stop = json.JSONDecoder().raw_decode(block, found.end())
     except ValueError:
         return None
-    return block[found.end() : stop] if value == _function(call).get("arguments") else None
+    same = name == _function(call).get("name") and value.keys() == parsed.keys()
+    return block[found.end() : stop] if same else None
 
 
 def _function(call: Mapping[str, Any]) -> Mapping[str, Any]:
