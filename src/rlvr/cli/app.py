@@ -6,6 +6,7 @@ import typer
 
 from rlvr.cli.demo import demo
 from rlvr.cli.diagnose import diagnose
+from rlvr.cli.export import export
 from rlvr.cli.importing import import_runs
 from rlvr.cli.ledger import ledger
 from rlvr.cli.list import list_runs
@@ -29,6 +30,7 @@ def build() -> typer.Typer:
     app.callback()(root)
     app.command("demo")(demo)
     app.command("diagnose")(diagnose)
+    app.command("export")(export)
     app.command("import")(import_runs)
     app.command("ledger")(ledger)
     app.command("list")(list_runs)
@@ -69,6 +71,7 @@ def root(
       rlvr show outputs/demo            one run on a page
       rlvr show outputs/demo ID         one trajectory in full
       rlvr import their/run             what another tool recorded, as a run
+      rlvr export outputs/demo --to trl --output completions
 
     Exit codes: 0 done; 1 nothing found, records were lost, or a finding is as bad as asked; 2 wrong
     usage or unreadable input.

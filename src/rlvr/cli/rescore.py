@@ -1,24 +1,17 @@
 """`rlvr rescore`: does the scorer still say what a run was trained on, in every thread?"""
 
 import json
-import re
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rlvr.cli.counting import counting
 from rlvr.cli.opening import Opened, open_named, shown_path
 from rlvr.cli.output import say, show, show_json
+from rlvr.cli.selection import chosen_steps
 
 if TYPE_CHECKING:
     from rlvr.record.rescore import RescoreReport, ScoringThread
-
-_LINE_EVERY_S = 10.0
-_STEPS = re.compile(r"(\d*):(\d*)")
-_ENDLESS = 1 << 62
 
 
 def rescore(
@@ -79,14 +72,14 @@ def rescore(
     from rlvr.rescoring import rescore as score_anew
 
     opened = open_named(run)
-    chosen = _chosen_steps(step, steps)
+    chosen = chosen_steps(step, steps)
     asked = _threads(threads)
     given = dict(map(_option, option or ()))
     if mode is not None and mode not in list(Mode):
         raise typer.BadParameter(f"--mode is {mode!r}; use {' or '.join(Mode)}.")
 
     try:
-        with _progress() as on_progress:
+        with counting("scoring", "scored") as on_progress:
             report = score_anew(
                 opened.run,
                 environment=environment,
@@ -120,19 +113,6 @@ def _print(opened: Opened, report: "RescoreReport", *, as_json: bool) -> None:
         show(rescore_view(report, run=opened.argument))
 
 
-def _chosen_steps(step: int | None, steps: str | None) -> int | range | None:
-    if step is not None and steps is not None:
-        raise typer.BadParameter("name --step or --steps, not both.")
-    if steps is None:
-        return step
-    found = _STEPS.fullmatch(steps)
-    first = int(found[1] or 0) if found else 0
-    last = int(found[2] or _ENDLESS) if found else -1
-    if last < first:
-        raise typer.BadParameter(f"--steps is {steps!r}; write 10:20, 10: or :20.")
-    return range(first, last + 1)
-
-
 def _threads(named: str) -> "tuple[ScoringThread, ...]":
     from rlvr.record.rescore import ScoringThread
 
@@ -151,30 +131,3 @@ def _option(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
-
-
-@contextmanager
-def _progress() -> "Iterator[Callable[[int, int], None]]":
-    """A bar on a terminal; in a pipe a line now and then."""
-    if not sys.stderr.isatty():
-        yield _lines()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ("scoring", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("scoring", total=None)
-        yield lambda done, count: bar.update(task, completed=done, total=count)
-
-
-def _lines() -> "Callable[[int, int], None]":
-    next_at = time.monotonic() + _LINE_EVERY_S
-
-    def line(done: int, count: int) -> None:
-        nonlocal next_at
-        if time.monotonic() >= next_at:
-            say(f"rlvr: {done:,} of {count:,} rollouts scored")
-            next_at = time.monotonic() + _LINE_EVERY_S
-
-    return line

@@ -1,5 +1,6 @@
 """Which trajectories of a run a person asks for."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
     from rlvr.runs import Run
     from rlvr.views.terminal.listing import TrajectoryLine
 
+_STEPS = re.compile(r"(\d*):(\d*)")
+_ENDLESS = 1 << 62
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Filters; None leaves a field free. Rewards are bounds, both included."""
 
-    step: int | None = None
+    step: int | range | None = None
     mode: Mode | None = None
     group: str | None = None
     min_reward: float | None = None
@@ -33,6 +37,24 @@ class Selection:
             high = float("inf") if self.max_reward is None else self.max_reward
             chosen["reward"] = (low, high)
         return {name: value for name, value in chosen.items() if value is not None}
+
+
+def chosen_steps(step: int | None, steps: str | None) -> int | range | None:
+    """The steps of --step N or --steps A:B, both bounds included; None where neither is given.
+
+    Raises:
+        ConfigurationError: both are given, or it is no range.
+    """
+    if step is not None and steps is not None:
+        raise ConfigurationError("name --step or --steps, not both.")
+    if steps is None:
+        return step
+    found = _STEPS.fullmatch(steps)
+    first = int(found[1] or 0) if found else 0
+    last = int(found[2] or _ENDLESS) if found else -1
+    if last < first:
+        raise ConfigurationError(f"--steps is {steps!r}; write 10:20, 10: or :20.")
+    return range(first, last + 1)
 
 
 def trajectory_lines(table: "pa.Table", limit: int) -> "list[TrajectoryLine]":
