@@ -6,9 +6,20 @@ from pathlib import Path
 from rlvr.errors import ConfigurationError, RunNotFound
 from rlvr.interchange.foreign import Format, Options, Source
 from rlvr.interchange.openai import OpenAIJsonl
+from rlvr.interchange.prime_rl import PrimeRlRun
+from rlvr.interchange.traces import VerifiersTraces
 from rlvr.interchange.trl import TrlCompletions
+from rlvr.interchange.verifiers_results import VerifiersResults
+from rlvr.interchange.verl import VerlGenerations
 
-FORMATS = (TrlCompletions, OpenAIJsonl)
+FORMATS = (
+    TrlCompletions,
+    PrimeRlRun,
+    VerifiersTraces,
+    VerifiersResults,
+    VerlGenerations,
+    OpenAIJsonl,
+)
 """Every format, the most particular first: the first that recognises a path reads it."""
 
 
