@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlvr.interchange.foreign import UnusableRow
-from rlvr.interchange.values import mapping, sequence
+from rlvr.interchange.values import insist, mapping, sequence
 from rlvr.record import Span, TokenDetails, TokenEvidence, TrainingSequence
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ class Branch:
     @property
     def messages(self) -> list[Any]:
         """The messages of the path, calls in OpenAI's form."""
-        return [_openai(mapping(node.get("message"))) for node in self.nodes]
+        return [_openai(insist(node.get("message"), "a node's message")) for node in self.nodes]
 
     @property
     def first_sampled(self) -> int:

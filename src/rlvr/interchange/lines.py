@@ -1,6 +1,8 @@
 """JSON lines, one at a time, however long the file or a line of it is."""
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -13,6 +15,7 @@ MAX_LINE_BYTES = 64 << 20
 """A longer line is counted as damaged: parsing it would take ten times as much memory."""
 
 _LOOKED_AT = 20
+_HUGE = re.compile(rb"[0-9]{19}")
 _PIECE = 1 << 20
 
 
@@ -72,10 +75,10 @@ def parse(line: bytes) -> Any:
         ValueError: it is no JSON, or no UTF-8.
         RecursionError: it is nested too deep.
     """
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return json.loads(line.decode())
+    if _HUGE.search(line) is None:  # orjson makes floats of integers beyond 64 bits
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(line)
+    return json.loads(line.decode())
 
 
 def _lines(file: IO[bytes], reading: Reading) -> Iterator[tuple[int, bytes]]:

@@ -21,6 +21,7 @@ from rlvr.interchange.values import (
     number,
     split,
     text,
+    total,
 )
 from rlvr.record import Blob, Mode, Trajectory
 
@@ -104,7 +105,16 @@ def _has_messages(row: Mapping[str, Any], paths: Mapping[str, str]) -> bool:
 
 
 def _steps(file: Path, paths: Mapping[str, str]) -> bool:
-    return any(at(row, paths["step"]) is not None for row in first_objects(file))
+    """Whether the lines of a file name their step: more than half of the first ones do."""
+    rows = first_objects(file)
+    return sum(_has_step(row, paths) for row in rows) * 2 > len(rows)
+
+
+def _has_step(row: Mapping[str, Any], paths: Mapping[str, str]) -> bool:
+    try:
+        return count(at(row, paths["step"]), "step") is not None
+    except UnusableRow:
+        return False
 
 
 def _modes(file: Path, paths: Mapping[str, str]) -> bool:
@@ -126,6 +136,8 @@ def _rollout(
     step = count(held["step"], "step")
     if step is None and stepped:
         raise UnusableRow(f"no step at {paths['step']!r}, though other lines have one")
+    scored = components(mapping(held["components"]), options.weights)
+    reward = number(held["reward"], "reward")
     return Trajectory(
         run="",
         mode=_mode(held["mode"], options),
@@ -143,8 +155,8 @@ def _rollout(
         completion=completion,
         stop_reason=text(held["stop"]),
         blobs=tuple(blobs),
-        components=components(mapping(held["components"]), options.weights),
-        reward=number(held["reward"], "reward"),
+        components=scored,
+        reward=total(scored) if reward is None else reward,
         advantage=number(held["advantage"], "advantage"),
     )
 

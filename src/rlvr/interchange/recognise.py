@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlvr.errors import ConfigurationError, RunNotFound
+from rlvr.interchange.atif import AtifTrajectories
 from rlvr.interchange.foreign import Format, Options, Source
+from rlvr.interchange.inspect_log import InspectLogs
 from rlvr.interchange.openai import OpenAIJsonl
 from rlvr.interchange.prime_rl import PrimeRlRun
 from rlvr.interchange.traces import VerifiersTraces
@@ -18,6 +20,8 @@ FORMATS = (
     VerifiersTraces,
     VerifiersResults,
     VerlGenerations,
+    InspectLogs,
+    AtifTrajectories,
     OpenAIJsonl,
 )
 """Every format, the most particular first: the first that recognises a path reads it."""

@@ -24,6 +24,7 @@ from rlvr.interchange.values import (
     number,
     sequence,
     text,
+    total,
 )
 from rlvr.record import (
     Blob,
@@ -197,7 +198,7 @@ def _rollout(
         errors=errors,
         blobs=tuple(blobs),
         components=held,
-        reward=_total(held),
+        reward=total(held),
         advantage=noted if tokens.advantage is None else tokens.advantage,
         evidence=replace(tokens.evidence, truncated=_truncated(trace, turns)),
         tokens=tokens.details,
@@ -238,14 +239,6 @@ def _components(rewards: Mapping[str, Any]) -> tuple[Component, ...]:
         weight = number(held.get("weight"), f"the weight of {name!r}")
         found.append(Component(name=name, value=value, weight=weight))
     return tuple(found)
-
-
-def _total(components: Sequence[Component]) -> float | None:
-    """As a trace adds them: scores times weights, without those that were not scored."""
-    values = [
-        c.value * c.weight for c in components if c.value is not None and c.weight is not None
-    ]
-    return sum(values) if values else None
 
 
 def _turns(

@@ -15,7 +15,15 @@ import pyarrow.parquet as pq
 from rlvr.interchange.foreign import UNUSABLE, Described, Options, Reading, Source, UnusableRow
 from rlvr.interchange.grouping import Consecutive, prompt_key
 from rlvr.interchange.places import files_at
-from rlvr.interchange.values import components, count, info, last_user_text, messages, number
+from rlvr.interchange.values import (
+    components,
+    count,
+    info,
+    last_user_text,
+    messages,
+    number,
+    total,
+)
 from rlvr.interchange.weights import Scored, unit_weights
 from rlvr.record import Blob, Mode, Trajectory
 
@@ -131,6 +139,7 @@ class _Reader:
         if step is None or not (prompt or completion):
             raise UnusableRow("a row without step, or without prompt and completion")
         values = {name: row[name] for name in self.rewards if name in row}
+        scored = components(values, self.weights)
         return Trajectory(
             run="",
             mode=self.mode,
@@ -144,18 +153,10 @@ class _Reader:
             prompt=prompt,
             completion=completion,
             blobs=tuple(blobs),
-            components=components(values, self.weights),
-            reward=_total(values, self.weights),
+            components=scored,
+            reward=total(scored),
             advantage=number(row["advantage"], "advantage"),
         )
-
-
-def _total(values: Mapping[str, float | None], weights: Mapping[str, float]) -> float | None:
-    """As TRL adds: components without a value are left out; None where a weight is not known."""
-    scored = {name: value for name, value in values.items() if value is not None}
-    if not scored or not set(scored) <= set(weights):
-        return None
-    return sum(value * weights[name] for name, value in scored.items())
 
 
 def _without_padding(value: Any) -> Any:

@@ -52,6 +52,17 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def insist(value: Any, name: str) -> Mapping[str, Any]:
+    """The mapping that the value must be.
+
+    Raises:
+        UnusableRow: it is none.
+    """
+    if not isinstance(value, Mapping):
+        raise UnusableRow(f"{name} is {_shown(value)}, no object")
+    return value
+
+
 def sequence(value: Any) -> Sequence[Any]:
     """The value where it is a list, else an empty one."""
     return value if isinstance(value, list | tuple) else ()
@@ -92,6 +103,13 @@ def components(
         component = Component(name=name, value=held, weight=weights.get(name), status=status)
         found.append(component)
     return tuple(found)
+
+
+def total(components: Sequence[Component]) -> float | None:
+    """Values times weights, without what has no value; None where a weight is not known."""
+    scored = [(c.value, c.weight) for c in components if c.value is not None]
+    known = [value * weight for value, weight in scored if weight is not None]
+    return sum(known) if known and len(known) == len(scored) else None
 
 
 def messages(value: Any, role: str, blobs: list[Blob]) -> tuple[Message, ...]:
