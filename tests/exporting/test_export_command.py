@@ -89,7 +89,7 @@ def test_nothing_that_matches_writes_nothing_and_is_one(rlvr, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--to", "csv"], "there is no format 'csv'; take one of jsonl, trl"),
+        (["--to", "csv"], "there is no format 'csv'; take one of jsonl, verifiers, trl"),
         (["--to", "jsonl", ONE, "--step", "1"], "exclude each other"),
         (["--to", "jsonl", "--step", "1", "--steps", "1:2"], "not both"),
         (["--to", "jsonl", "--steps", "2:1"], "write 10:20"),

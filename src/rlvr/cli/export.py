@@ -27,7 +27,12 @@ def export(
         ),
     ] = None,
     *,
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="One of: jsonl, trl.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="FORMAT", help="One of: jsonl, verifiers, trl, atif, scout, hf."
+        ),
+    ],
     output: Annotated[
         Path, typer.Option(metavar="PATH", help="The file or folder that is written.")
     ],

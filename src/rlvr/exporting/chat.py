@@ -6,8 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rlvr.codec import dump
-from rlvr.record import Component, Json, Message, ToolCall, Trajectory
+from rlvr.record import Component, Message, ToolCall, Trajectory
 
 MESSAGE: pa.DataType = pa.struct(
     [
@@ -85,7 +84,7 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def plain_json(value: Json) -> Any:
+def plain_json(value: Any) -> Any:
     """A JSON value whose texts UTF-8 can hold, and whose numbers JSON has: others as text."""
     if isinstance(value, str):
         return clean(value)
@@ -128,8 +127,3 @@ def component_fields(component: Component) -> dict[str, Any]:
         "status": component.status.value,
         "error": optional(component.error),
     }
-
-
-def info_text(trajectory: Trajectory) -> str:
-    """What else the dataset row held, as JSON text."""
-    return dump(trajectory.info)

@@ -8,15 +8,21 @@ from typing import Any
 
 from rlvr.errors import RecordNotFound
 from rlvr.exporting.annotations import AllNotes
+from rlvr.exporting.atif import Atif
 from rlvr.exporting.format import About, Exported, Format
+from rlvr.exporting.hf import HuggingFace
 from rlvr.exporting.jsonl import Jsonl
 from rlvr.exporting.placing import check_place, placed
 from rlvr.exporting.redacted import redacted_rollout, without_secrets
+from rlvr.exporting.scout import Scout
 from rlvr.exporting.trl import Trl
+from rlvr.exporting.verifiers import VerifiersTraces
 from rlvr.record import Mode, Trajectory
 from rlvr.runs import Run
 
-FORMATS: Mapping[str, Format] = {form.name: form for form in (Jsonl(), Trl())}
+_ALL: tuple[Format, ...] = (Jsonl(), VerifiersTraces(), Trl(), Atif(), Scout(), HuggingFace())
+
+FORMATS: Mapping[str, Format] = {form.name: form for form in _ALL}
 """Every format that is written, by the name that `--to` takes."""
 
 
