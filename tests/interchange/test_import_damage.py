@@ -109,13 +109,16 @@ def test_only_the_first_damages_are_kept_and_all_are_counted(tmp_path):
     assert (report.damaged, len(report.first_damaged)) == (1_000, 5)
 
 
-def test_half_characters_and_huge_numbers_are_kept(tmp_path):
-    messages = b'[{"role": "assistant", "content": "\\ud800"}]'
-    line = b'{"messages": ' + messages + b', "n": 36893488147419103233}'
+def test_half_characters_are_kept(tmp_path):
+    line = b'{"messages": [{"role": "assistant", "content": "\\ud800"}]}'
     _, run = imported(write_lines(tmp_path / "a.jsonl", [line]), tmp_path / "out")
-    (rollout,) = rollouts(run)
-    assert rollout.completion[0].content == "\ud800"
-    assert rollout.info["n"] == 2**65 + 1
+    assert rollouts(run)[0].completion[0].content == "\ud800"
+
+
+def test_integers_of_any_size_are_kept(tmp_path):
+    path = write_lines(tmp_path / "a.jsonl", [chat(n=2**65 + 1, m=-(2**63) - 1)])
+    (rollout,) = rollouts(imported(path, tmp_path / "out")[1])
+    assert (rollout.info["n"], rollout.info["m"]) == (2**65 + 1, -(2**63) - 1)
 
 
 class Trap:

@@ -54,6 +54,20 @@ def test_what_a_tool_raised_is_told_apart_from_what_it_returned(tmp_path):
     assert first.evidence.truncated is False
 
 
+@pytest.mark.parametrize(("kind", "malformed"), [("parsing", True), ("timeout", False)])
+def test_a_call_that_did_not_parse_is_malformed_and_one_that_failed_is_not(
+    tmp_path, kind, malformed
+):
+    held = sample()
+    call = {"id": "c", "function": "f", "arguments": {}}
+    held["messages"][1]["tool_calls"] = [call]
+    error = {"type": kind, "message": "no"}
+    held["messages"].append({"role": "tool", "content": "", "tool_call_id": "c", "error": error})
+    _, run = imported(log(tmp_path / "a.eval", held), tmp_path / "out")
+    (result,) = rollouts(run)[0].tool_results
+    assert (result.malformed, result.error) == (malformed, f"{kind}: no")
+
+
 def test_the_header_says_model_sampling_epochs_and_versions(tmp_path):
     _, run = imported(LOG, tmp_path)
     assert (run.info.name, run.info.model) == ("sums", "mockllm/model")

@@ -116,6 +116,13 @@ def test_steps_that_alternate_make_one_batch_each(tmp_path):
     assert {rollout.step: rollout.batch for rollout in rollouts(run)} == {0: 0, 1: 1, 2: 2}
 
 
+def test_a_line_without_step_among_lines_with_one_stands_at_no_step_and_is_counted(tmp_path):
+    path = write_lines(tmp_path / "a.jsonl", [chat(step=4), chat(step=5), chat()])
+    report, run = imported(path, tmp_path / "out")
+    assert (run.steps(), report.damaged) == ([4, 5], 1)
+    assert "no step at 'step'" in report.first_damaged[0].why
+
+
 def test_not_a_number_stays_so_and_null_stays_none(tmp_path):
     lines = [
         b'{"messages": [{"role": "assistant", "content": "x"}], "reward": NaN}',

@@ -39,6 +39,18 @@ def test_weights_of_one_are_taken_because_the_advantages_show_them(tmp_path):
     assert "wrong-advantage" in judged(run)
 
 
+def test_one_component_makes_the_total_also_where_no_group_has_a_spread(tmp_path):
+    rows = [
+        {"step": s, "prompt": f"p{s}", "completion": "x", "exact": 0.0, "advantage": 0.0}
+        for s in (1, 2, 3)
+        for _ in range(4)
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "completions_00001.parquet")
+    _, run = imported(tmp_path, tmp_path / "out")
+    assert {rollout.reward for rollout in rollouts(run)} == {0.0}
+    assert any("only scales the total" in sentence for sentence in run.info.inferred)
+
+
 def other_advantages(tmp_path):
     """The fixture as a training with other weights would have written it."""
     shutil.copytree(TRL, tmp_path / "other")

@@ -60,12 +60,11 @@ class TrlCompletions:
             found = unit_weights(scored, rewards)
             weights, reason = dict(found.weights), found.sentence
         inferred = [
-            f"{_listed(rewards)} taken for reward components: these are the columns of numbers"
-            " between completion and advantage",
+            "the columns of numbers between completion and advantage are taken for reward"
+            f" components: {', '.join(rewards) or 'none'}",
             "groups were inferred from equal prompts in consecutive rows of a step",
             "every rollout is taken for one of training, though TRL keeps those of evaluations in"
             " the same files",
-            "a step is the one at which the trainer logged, after its update",
         ]
         return Described(
             absent={
@@ -238,7 +237,3 @@ def _same(file: Path, other: Path, columns: Sequence[str]) -> bool:
     one = pq.read_table(file, columns=list(columns), use_threads=False)
     two = pq.read_table(other, columns=list(columns), use_threads=False)
     return bool(one.num_rows == two.num_rows and one.equals(two))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}" if names else "no column is"

@@ -48,7 +48,8 @@ def unit_weights(scored: Sequence[Scored], names: Sequence[str]) -> ShownWeights
     groups = _groups(scored)
     ones = np.ones(len(names))
     telling = [group for group in groups if np.abs(group.centred @ ones).max(initial=0) > _FLAT]
-    if len(telling) < _GROUPS or not all(_fits(group, ones) for group in groups):
+    needed = telling if len(names) > 1 else groups
+    if len(needed) < _GROUPS or not all(_fits(group, ones) for group in groups):
         return ShownWeights()
     for place in range(len(names) if len(names) > 1 else 0):
         doubled = ones.copy()
