@@ -2,7 +2,10 @@
 
 import copy
 import math
+import sys
+import types
 
+import datasets
 import pytest
 import torch
 from transformers import TrainerCallback
@@ -16,11 +19,14 @@ from trl_trainings import (
     musique,
     retrieval_recall,
     retrieving,
+    spoken,
     train,
     trainer,
 )
 
 import rlvr
+from rlvr.capture.messages import freeze_messages
+from rlvr.capture.trl_images import with_image_bytes
 from rlvr.diagnosis import Fate, Severity
 from rlvr.environments.musique.core.examples import parse_example
 from rlvr.environments.musique.core.retrieval import make_retriever, search
@@ -234,7 +240,7 @@ def test_without_recording_nothing_is_written(tmp_path):
     assert not (tmp_path / "rlvr").exists()
 
 
-def test_an_environment_is_recorded_with_its_tools_and_its_observation(tmp_path):
+def test_an_environment_is_recorded_with_its_tools(tmp_path):
     training = retrieving(tmp_path)
     check_groups(training.rows)
     info = training.run.info
@@ -242,3 +248,96 @@ def test_an_environment_is_recorded_with_its_tools_and_its_observation(tmp_path)
     assert [tool["function"]["name"] for tool in info.tools] == ["retrieve"]
     assert {r.name for row in training.rows for r in row.tool_results} == {"retrieve"}
     assert all(row.example_id == row.info["id"] for row in training.rows)
+
+
+class Counting:
+    """An environment that shows a number and scores itself."""
+
+    def reset(self, start, **_):
+        self._count = start
+        return f" Count from {start}."
+
+    def up(self) -> str:
+        """Count one up."""
+        self._count += 1
+        return str(self._count)
+
+    def get_reward(self) -> float:
+        return float(self._count)
+
+
+class Guessing:
+    """An environment that scores nothing."""
+
+    def reset(self, **_):
+        return None
+
+    def guess(self, number: int) -> str:
+        """Guess.
+
+        Args:
+            number: the guess
+        """
+        return "no"
+
+
+def test_environments_of_several_kinds_are_recorded_each_with_its_own(tmp_path):
+    rows = [
+        {"prompt": [{"role": "user", "content": "Go."}], "environment": name, "start": 10 * place}
+        for place, name in enumerate(["count", "guess"] * 4)
+    ]
+
+    def say(text):
+        if "<|im_start|>tool\n" in text:
+            return "Done."
+        name, arguments = ("up", "{}") if "Count from" in text else ("guess", '{"number": 3}')
+        return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+
+    def silent(completions, **_):
+        return [0.5] * len(completions)
+
+    training = train(
+        tmp_path,
+        policy=spoken(say),
+        rewards=[silent],
+        data=datasets.Dataset.from_list(rows),
+        environment_factory={"count": Counting, "guess": Guessing},
+        shuffle_dataset=False,
+    )
+    info = training.run.info
+    assert info.environment["classes"] == {
+        "count": "test_trl_records.Counting",
+        "guess": "test_trl_records.Guessing",
+    }
+    assert info.scoring["scorers"]["Counting"].startswith("test_trl_records.Counting.get_reward ")
+    for row in training.rows:
+        (result,) = row.tool_results
+        counts = row.info["environment"] == "count"
+        assert result.name == ("up" if counts else "guess")
+        own = row.component("Counting")
+        assert row.prompt[0].content == ("Go. Count from 0." if counts else "Go.")
+        assert own.value == (float(result.result) if counts else None)
+        assert own.status == ("ok" if counts else "not_applicable")
+
+
+class StandIn:
+    """What an image of PIL is to us: PIL itself is not among our packages."""
+
+    def save(self, file, *, format, compress_level):
+        assert (format, compress_level) == ("PNG", 1)
+        file.write(b"the bytes")
+
+
+def test_images_of_messages_are_kept_by_their_hash(monkeypatch):
+    module = types.ModuleType("PIL.Image")
+    module.Image = StandIn
+    monkeypatch.setitem(sys.modules, "PIL.Image", module)
+    image = StandIn()
+    parts = [{"type": "image", "image": image}, {"type": "text", "text": "What is it?"}]
+    message = {"role": "user", "content": parts}
+    blobs = []
+    (frozen,) = freeze_messages(with_image_bytes([message]), role="user", blobs=blobs)
+    assert message["content"][0]["image"] is image
+    assert [part.type for part in frozen.parts] == ["image", "text"]
+    assert frozen.parts[0].blob == blobs[0].sha256
+    assert (blobs[0].data, blobs[0].media_type) == (b"the bytes", "image/png")

@@ -12,6 +12,7 @@ from typing import Any
 from rlvr.capture.messages import freeze_messages
 from rlvr.capture.rollout import BatchCapture, RolloutCapture
 from rlvr.capture.trl_calls import recording_tool
+from rlvr.capture.trl_images import with_image_bytes
 from rlvr.capture.trl_rollout import (
     Request,
     RolloutUnderWay,
@@ -101,9 +102,10 @@ class GenerationCapture:
         for rollout, row, prompt, completion, ids in zip(self.rollouts, *columns, strict=True):
             rollout.row = row
             rollout.info = info_of(row)
-            rollout.prompt = freeze_messages(prompt, role="user", blobs=rollout.blobs)
+            shown = prompt if isinstance(prompt, str) else with_image_bytes(prompt)
+            rollout.prompt = freeze_messages(shown, role="user", blobs=rollout.blobs)
             text = isinstance(completion, str)
-            rollout.completion = completion if text else [dict(message) for message in completion]
+            rollout.completion = completion if text else with_image_bytes(completion)
             rollout.completion_ids = list(ids)
         self.whole = True
 

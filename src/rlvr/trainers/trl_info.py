@@ -38,7 +38,7 @@ def trl_run_info(trainer: Any, run: str | None, told: Told) -> RunInfo:
     commit, dirty = commit_of_working_tree()
     args, model = trainer.args, trainer.accelerator.unwrap_model(trainer.model)
     names = component_names(trainer.reward_func_names)
-    functions = zip(names, trainer.reward_funcs, strict=True)
+    functions = zip(names, _reward_functions(trainer), strict=True)
     return RunInfo(
         run=run or "",
         created_at=time.time(),
@@ -147,10 +147,28 @@ def _tool_schemas(tools: Sequence[Any]) -> tuple[Mapping[str, Json], ...]:
 
 def _environments(trainer: Any) -> Mapping[str, Json]:
     """The environments of an `environment_factory`, by name; "" for one without."""
-    pools = trainer._environment_pool if trainer.environment_factories else {}
-    classes = {str(name or ""): type(pool[0]) for name, pool in pools.items()}
+    classes = {str(name or ""): kind for name, kind in _environment_classes(trainer).items()}
     named = {name: f"{kind.__module__}.{kind.__qualname__}" for name, kind in classes.items()}
     return {"classes": named} if named else {}
+
+
+def _environment_classes(trainer: Any) -> Mapping[str | None, type]:
+    pools = trainer._environment_pool if trainer.environment_factories else {}
+    return {name: type(pool[0]) for name, pool in pools.items()}
+
+
+def _reward_functions(trainer: Any) -> list[Any]:
+    """The reward functions; for those that TRL makes of an environment, its own `get_reward`."""
+    scoring = {
+        kind.__name__: vars(kind)["get_reward"]
+        for kind in _environment_classes(trainer).values()
+        if "get_reward" in vars(kind)
+    }
+    named = zip(trainer.reward_func_names, trainer.reward_funcs, strict=True)
+    return [
+        scoring.get(name, function) if inspect.isfunction(function) else function
+        for name, function in named
+    ]
 
 
 def _source(function: Any) -> str:

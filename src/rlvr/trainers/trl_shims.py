@@ -41,6 +41,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
 
 ATTRIBUTES = (
     "_async_tool_dicts",
+    "_environment_pool",
     "_last_loaded_step",
     "_sync_tool_dicts",
     "_tokenizer",
