@@ -27,7 +27,7 @@ def test_an_import_that_is_killed_leaves_a_run_that_can_be_read(tmp_path):
     assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
     run = rlvr.open_run(tmp_path / "out")
     read = rollouts(run)
-    assert 50 < len(read) < 400
+    assert 16 < len(read) < 400
     assert run.damaged == ()
     assert run.info.trainer == "imported: JSON lines with OpenAI-style messages"
     assert run.status().alive is False
@@ -49,20 +49,18 @@ def test_an_import_that_is_interrupted_keeps_what_was_read(tmp_path):
 def test_a_full_disk_ends_an_import_with_what_to_do(tmp_path, monkeypatch):
     found = recognise(many(tmp_path), Options())
     usage = shutil.disk_usage(tmp_path)
-    written = []
 
-    def nearly_full(path):
-        written.append(path)
-        return usage._replace(free=2 << 30 if len(written) < 4 else 0)
+    def full(path):
+        return usage._replace(free=0 if "trajectories" in str(path) else 2 << 30)
 
     def slowly(progress):
         told.append(progress)
         time.sleep(0.005)  # the writer has its time
 
     told = []
-    monkeypatch.setattr(shutil, "disk_usage", nearly_full)
+    monkeypatch.setattr(shutil, "disk_usage", full)
     monkeypatch.setattr(importing, "_HELD_BYTES", 10_000)
-    with pytest.raises(StoreError, match="Free some space"):
+    with pytest.raises(StoreError, match=r"the import stops: recorded 0 of"):
         import_source(found, tmp_path / "out", on_progress=slowly)
     assert told[-1].read_bytes < told[-1].total_bytes / 2
 
