@@ -6,7 +6,7 @@ import typer
 
 from rlvr.cli.diagnose import named_runs, read_evidence, title_of
 from rlvr.cli.opening import SAMPLES, Opened, shown_path
-from rlvr.cli.output import show, show_json
+from rlvr.cli.output import show, show_bounded_json
 
 if TYPE_CHECKING:
     from rlvr.diagnosis import RunEvidence
@@ -20,6 +20,9 @@ def ledger(
     *,
     sample: Annotated[
         bool, typer.Option("--sample", help="Take the bundled runs: upstream, repaired.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="In JSON, every step of a long run.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -42,9 +45,9 @@ def ledger(
     if as_json:
         values = [_values(opened, evidence) for opened, evidence in read]
         if run is None:
-            show_json("ledgers", runs=dict(zip(SAMPLES, values, strict=True)))
+            show_bounded_json("ledgers", full=full, runs=dict(zip(SAMPLES, values, strict=True)))
         else:
-            show_json("ledger", **values[0])
+            show_bounded_json("ledger", full=full, **values[0])
     else:
         _print(read)
     if not any(evidence.ledger.total for _, evidence in read):

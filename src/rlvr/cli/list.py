@@ -7,6 +7,7 @@ import typer
 
 from rlvr.cli.opening import shown_path
 from rlvr.cli.output import say, show, show_json
+from rlvr.cli.paging import Page
 
 if TYPE_CHECKING:
     from rlvr.runs import Run
@@ -18,6 +19,10 @@ def list_runs(
         Path, typer.Argument(metavar="DIR", help="Where to look, with everything beneath it.")
     ] = Path(),
     *,
+    limit: Annotated[int, typer.Option(min=1, help="List at most so many, the newest.")] = 50,
+    offset: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Leave the N newest out, to see older ones.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the recorded runs beneath a folder, newest last.
@@ -35,11 +40,16 @@ def list_runs(
 
     if not folder.is_dir():
         raise typer.BadParameter(f"{folder} is no folder.", param_hint="DIR")
-    lines = [run_line(run) for run in find_runs(folder)]
+    runs = find_runs(folder)
+    page = Page(total=len(runs), offset=offset, limit=limit)
+    end = max(page.total - offset, 0)
+    lines = [run_line(run) for run in runs[max(end - limit, 0) : end]]
     if as_json:
-        show_json("runs", folder=str(folder), runs=lines)
+        show_json("runs", folder=str(folder), **page.values, runs=lines)
     elif lines:
         show(RunList(lines))
+    if page.next_offset is not None and not as_json:
+        say(f"rlvr: {len(lines)} of {page.total:,} runs; --offset {page.next_offset} shows older.")
     if not lines:
         say(f"rlvr: no recorded run beneath {folder}; `rlvr show --sample` shows one of ours.")
         raise typer.Exit(1)

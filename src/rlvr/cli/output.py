@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -23,14 +23,17 @@ def show(*parts: "RenderableType") -> None:
 
 
 def show_json(kind: str, **values: object) -> None:
-    """Print one JSON document to standard output."""
+    """Print one JSON document, whole, to standard output."""
     from rlvr.views.document import document
 
-    try:
-        sys.stdout.write(document(kind, **values) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _leave()
+    _print(document(kind, **values))
+
+
+def show_bounded_json(kind: str, *, full: bool, **values: Any) -> None:
+    """Print one JSON document; unless `full`, its long texts and lists are cut, which it says."""
+    from rlvr.views.document import bounded_document, document
+
+    _print(document(kind, **values, left_out=[]) if full else bounded_document(kind, **values))
 
 
 def say(text: str) -> None:
@@ -49,6 +52,14 @@ def output_console() -> "Console":
     terminal = sys.stdout.isatty() or "FORCE_COLOR" in os.environ
     width = None if terminal else _PIPE_WIDTH
     return Pipe(markup=False, emoji=False, highlight=False, width=width)
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave()
 
 
 def _leave() -> None:

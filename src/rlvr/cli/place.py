@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rlvr.cli.opening import Opened
-from rlvr.cli.output import show, show_json
+from rlvr.cli.output import show, show_bounded_json
 from rlvr.cli.selection import find
 from rlvr.errors import ConfigurationError
 
@@ -42,7 +42,9 @@ def show_place(
     number = turn if turn is not None else _turn_of(trajectory, wanted, strip)
     place = None if number is None else _turn(opened, trajectory, number)
     if as_json:
-        show_json("place", id=trajectory.id, run=opened.run.id, turn=place, tokens=strip)
+        show_bounded_json(
+            "place", full=full, id=trajectory.id, run=opened.run.id, turn=place, tokens=strip
+        )
     else:
         if place is not None and place.departs == wanted:  # it is shown already
             place = replace(place, departs=None)

@@ -10,6 +10,7 @@ from rlvr.record import Mode
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from rlvr.cli.paging import Page
     from rlvr.record import Trajectory
     from rlvr.runs import Run
     from rlvr.views.terminal.listing import TrajectoryLine
@@ -57,8 +58,8 @@ def chosen_steps(step: int | None, steps: str | None) -> int | range | None:
     return range(first, last + 1)
 
 
-def trajectory_lines(table: "pa.Table", limit: int) -> "list[TrajectoryLine]":
-    """The first `limit` rows of a table with LINE_COLUMNS."""
+def trajectory_lines(table: "pa.Table", page: "Page") -> "list[TrajectoryLine]":
+    """The rows of a page of a table with LINE_COLUMNS."""
     from rlvr.views.terminal.listing import TrajectoryLine
 
     return [
@@ -68,7 +69,7 @@ def trajectory_lines(table: "pa.Table", limit: int) -> "list[TrajectoryLine]":
             tool_errors=row.pop("derived_num_tool_errors"),
             **row,
         )
-        for row in table.slice(0, limit).to_pylist()
+        for row in table.slice(page.offset, page.limit).to_pylist()
     ]
 
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_path
-from rlvr.cli.output import say, show_json
+from rlvr.cli.output import say, show_bounded_json, show_json
 from rlvr.cli.output import show as show_parts
+from rlvr.cli.paging import Page
 from rlvr.cli.place import show_place
 from rlvr.cli.selection import LINE_COLUMNS, Selection, find, siblings_of, trajectory_lines
 from rlvr.cli.tokens import show_tokens
@@ -40,6 +41,9 @@ def show(
         float | None, typer.Option(help="List trajectories with at most this reward.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="List at most so many trajectories.")] = 20,
+    offset: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Leave the first N of the list out.")
+    ] = 0,
     turn: Annotated[
         int | None, typer.Option(metavar="N", help="Open a trajectory at this assistant turn.")
     ] = None,
@@ -53,7 +57,10 @@ def show(
         bool, typer.Option("--tokens", help="Show every token that a trajectory was trained on.")
     ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Show the whole of long messages and token strips.")
+        bool,
+        typer.Option(
+            "--full", help="Show the whole of long messages, token strips and lists of JSON."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -70,11 +77,11 @@ def show(
       rlvr show outputs/demo train-s000010-b000010-a00-r000-00003 --tokens
       rlvr show --sample repaired                         a run of ours
 
-    In JSON, NaN and the infinities are strings. Exit codes: 0 shown; 1 nothing matches; 2 no such
-    run, or wrong usage.
+    In JSON, NaN and the infinities are strings, and `left_out` names what was cut. Exit codes: 0
+    shown; 1 nothing matches; 2 no such run, or wrong usage.
     """
     if sample and run is None:
-        _samples(as_json=as_json)
+        _samples(full=full, as_json=as_json)
         return
     if run is None:
         raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
@@ -92,23 +99,23 @@ def show(
         elif turn is not None or token is not None:
             show_place(opened, record, turn=turn, token=token, full=full, as_json=as_json)
         else:
-            _record(opened, record, full=full, as_json=as_json)
+            _record(opened, record, full=full, as_json=as_json, limit=limit, offset=offset)
     elif turn is not None or token is not None or tokens:
         raise ConfigurationError("--turn, --token and --tokens open a trajectory: name its ID too.")
     elif selection.filters:
-        _list(opened, selection, limit=limit, as_json=as_json)
+        _list(opened, selection, limit=limit, offset=offset, as_json=as_json)
     else:
-        _run(opened, as_json=as_json)
+        _run(opened, full=full, as_json=as_json)
 
 
-def _run(opened: Opened, *, as_json: bool) -> None:
+def _run(opened: Opened, *, full: bool, as_json: bool) -> None:
     from rlvr.cli.pages import load_page
     from rlvr.utils.sizes import size_text
     from rlvr.views.terminal.run import run_view
 
     page = load_page(opened)
     if as_json:
-        show_json("run", **page.values())
+        show_bounded_json("run", full=full, **page.values())
         return
     further = () if opened.bundled else ((f"rlvr status {opened.argument}", "what was lost"),)
     show_parts(
@@ -127,26 +134,34 @@ def _run(opened: Opened, *, as_json: bool) -> None:
     )
 
 
-def _list(opened: Opened, selection: Selection, *, limit: int, as_json: bool) -> None:
+def _list(opened: Opened, selection: Selection, *, limit: int, offset: int, as_json: bool) -> None:
     from rlvr.views.terminal.listing import TrajectoryList
 
     table = opened.run.to_arrow(columns=list(LINE_COLUMNS), **selection.filters)
-    lines = trajectory_lines(table, limit)
+    page = Page(total=table.num_rows, offset=offset, limit=limit)
+    lines = trajectory_lines(table, page)
     if as_json:
-        show_json("trajectories", run=opened.run.id, total=table.num_rows, trajectories=lines)
+        show_json("trajectories", run=opened.run.id, **page.values, trajectories=lines)
     elif lines:
-        show_parts(TrajectoryList(lines, table.num_rows))
+        show_parts(TrajectoryList(lines, page.total, page.offset))
     if not lines:
-        say(f"rlvr: no trajectory of {opened.run.id} matches; loosen the filters.")
+        beyond = f"; it has {page.total:,}, so take a smaller --offset" if page.total else ""
+        say(f"rlvr: no trajectory of {opened.run.id} matches{beyond or '; loosen the filters'}.")
         raise typer.Exit(1)
 
 
-def _record(opened: Opened, named: str, *, full: bool, as_json: bool) -> None:
+def _record(
+    opened: Opened, named: str, *, full: bool, as_json: bool, limit: int, offset: int
+) -> None:
     found = find(opened.run, named)
     if not isinstance(found, list):
         _trajectory(opened, found, full=full, as_json=as_json)
     elif as_json:
-        show_json("group", group_id=found[0].group_id, trajectories=found)
+        page = Page(total=len(found), offset=offset, limit=limit)
+        some = found[offset : offset + limit]
+        show_bounded_json(
+            "group", full=full, group_id=found[0].group_id, **page.values, trajectories=some
+        )
     else:
         from rlvr.views.terminal.group import group_view
 
@@ -161,8 +176,9 @@ def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json
     place = _place(opened, trajectory)
     pruned = opened.run.pruning().notes(trajectory.id or "")
     if as_json:
-        show_json(
+        show_bounded_json(
             "trajectory",
+            full=full,
             trajectory=trajectory,
             reward=reward_of(trajectory, info),
             advantage=advantage_of(trajectory, info, siblings),
@@ -188,13 +204,15 @@ def _place(opened: Opened, trajectory: "Trajectory") -> str | None:
     return f"{shown_path(opened.run.path / name.path)}, row {row}"
 
 
-def _samples(*, as_json: bool) -> None:
+def _samples(*, full: bool, as_json: bool) -> None:
     from rlvr.cli.pages import load_page
     from rlvr.views.terminal.run import comparison_view
 
     pages = {name: load_page(open_sample(name)) for name in SAMPLES}
     if as_json:
-        show_json("samples", runs={name: page.values() for name, page in pages.items()})
+        show_bounded_json(
+            "samples", full=full, runs={name: page.values() for name, page in pages.items()}
+        )
         return
     commands = [
         ("rlvr diagnose --sample", "what is wrong with them, and why"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rlvr.cli.opening import Opened
-from rlvr.cli.output import show, show_json
+from rlvr.cli.output import show, show_bounded_json
 from rlvr.cli.selection import find
 from rlvr.errors import ConfigurationError
 
@@ -39,7 +39,7 @@ def show_tokens(opened: Opened, named: str, *, full: bool, as_json: bool) -> Non
     strip = whole_strip(trajectory, updates)
     called = f"rlvr show {opened.argument} {trajectory.id}"
     if as_json:
-        _json(opened, trajectory)
+        _json(opened, trajectory, full=full)
     elif strip is None:
         kept = _kept(opened)
         parts: list[RenderableType] = [place_head(trajectory), no_details(trajectory.id, kept)]
@@ -52,16 +52,17 @@ def show_tokens(opened: Opened, named: str, *, full: bool, as_json: bool) -> Non
         raise typer.Exit(1)
 
 
-def _json(opened: Opened, trajectory: "Trajectory") -> None:
-    """The arrays as they are recorded, the text of each token beside its id."""
+def _json(opened: Opened, trajectory: "Trajectory", *, full: bool) -> None:
+    """The arrays as they are recorded, cut unless `full`; the text of each token beside its id."""
     vocabulary = opened.run.vocabulary()
     details = trajectory.tokens
     texts = [
         [vocabulary[id] if 0 <= id < len(vocabulary) else None for id in sequence.ids]
         for sequence in (details.sequences if details else ())
     ]
-    show_json(
+    show_bounded_json(
         "tokens",
+        full=full,
         id=trajectory.id,
         run=opened.run.id,
         tokens=details,

@@ -82,13 +82,14 @@ class RunList:
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryList:
-    """A row for each trajectory; `total` counts those that matched, shown or not.
+    """A row for each trajectory; `total` counts those that matched, `offset` those before these.
 
     Where the line is short, step and sample stay away: the id tells the step.
     """
 
     lines: Sequence[TrajectoryLine]
     total: int
+    offset: int = 0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, and how much more there is."""
@@ -115,7 +116,12 @@ class TrajectoryList:
             yield Text("✗ some of the calls failed", style="dim")
         if self.total > len(self.lines):
             of_all = plural(self.total, "trajectory", "trajectories")
-            yield Text(f"{len(self.lines):,} of {of_all}; --limit shows more", style="dim")
+            yield Text(f"{self._which} of {of_all}; --limit shows more", style="dim")
+
+    @property
+    def _which(self) -> str:
+        last = self.offset + len(self.lines)
+        return f"{self.offset + 1:,} to {last:,}" if self.offset else f"{last:,}"
 
 
 def _first(run: RunLine, room: int) -> Iterator[RenderableType]:
