@@ -26,7 +26,7 @@ from trl_trainings import (
 )
 
 import rlvr
-from rlvr.diagnosis import Severity
+from rlvr.diagnosis import Fate, Severity
 from rlvr.record import Mode
 
 pytestmark = pytest.mark.train
@@ -176,6 +176,21 @@ def test_what_was_cut_is_flagged_and_masked_where_trl_masks_it(tmp_path, masked)
         assert sum(row.tokens.sequences[0].loss_mask) == evidence.trained_tokens
         spans = [span.role for span in row.tokens.sequences[0].spans]
         assert spans == ["prompt", "assistant"]
+
+
+def test_masked_rollouts_are_lost_to_the_gradient_and_no_fault(tmp_path):
+    training = retrieving(
+        tmp_path, mask_truncated_completions=True, max_completion_length=30, max_steps=2
+    )
+    masked = [row for row in training.rows if row.evidence.truncated]
+    assert masked
+    assert all(row.evidence.trained_tokens == 0 for row in masked)
+    verdict = rlvr.diagnose(training.run)
+    assert verdict.ledger.count(Fate.CORRUPTED) == verdict.ledger.count(Fate.UNVERIFIED) == 0
+    assert verdict.ledger.count(Fate.LOST) >= len(masked)
+    assert {finding.code for finding in verdict.findings if finding.severity is Severity.ERROR} <= {
+        "truncation"
+    }
 
 
 def test_plain_text_is_one_message_of_either_side(tmp_path):

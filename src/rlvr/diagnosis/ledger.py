@@ -173,7 +173,8 @@ class Signal:
             Reason.ALL_SOLVED: self._flat & solved,
             Reason.ALL_FAILED: self._flat & failed_all & ~solved,
             Reason.CONSTANT: self._flat & ~solved & ~failed_all,
-            Reason.CONTEXT: rollouts.numbers("attended_share") < 1.0,
+            # TRL hides what it masks as truncated from attention too, and learns nothing of it.
+            Reason.CONTEXT: (rollouts.numbers("attended_share") < 1.0) & ~empty,
             Reason.TOKENS: rollouts.numbers("ids_match") == 0.0,
             Reason.MASK: (rollouts.numbers("trained_unsampled_tokens") > 0)
             | (rollouts.numbers("sampled_untrained_tokens") > 0),

@@ -35,7 +35,9 @@ _LOOKALIKES = (
 
 def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     """Rollouts of which some non-padding token is masked out of attention."""
-    judged = int((~np.isnan(evidence.rollouts.numbers("attended_share"))).sum())
+    known = ~np.isnan(evidence.rollouts.numbers("attended_share"))
+    learnt = known & (evidence.rollouts.numbers("trained_tokens") != 0)
+    judged = int(learnt.sum())
     if not judged:
         return (
             Unknown(
@@ -50,7 +52,8 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
             Healthy(
                 code=CODE,
                 sentence="attention saw every token of all"
-                f" {counted(judged, 'rollout')} that recorded it",
+                f" {counted(judged, 'rollout')} that recorded it"
+                f"{' and have a loss' if judged < known.sum() else ''}",
             ),
         )
     return (_finding(evidence, blind, judged=judged),)
