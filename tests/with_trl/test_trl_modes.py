@@ -120,20 +120,31 @@ def _with(model, weights):
     return model
 
 
-def test_a_large_step_clips_and_the_record_says_how_much(tmp_path):
+@pytest.mark.parametrize(
+    ("settings", "metric"),
+    [
+        ({}, "clip_ratio/region_mean"),
+        ({"importance_sampling_level": "sequence", "epsilon": 0.02}, "clip_ratio/region_mean"),
+        ({"loss_type": "cispo", "epsilon_high": 1.05}, "cispo_clip_ratio"),
+    ],
+)
+def test_a_large_step_clips_and_the_record_says_how_much(tmp_path, settings, metric):
     training = retrieving(
-        tmp_path, num_iterations=4, max_steps=4, learning_rate=3e-3, log_token_details=True
-    )
-    logged = [r.values for r in training.run.metrics() if "clip_ratio/region_mean" in r.values]
-    for step, values in enumerate(logged):
-        clipped = trained = 0.0
+        tmp_path, num_iterations=4, max_steps=4, learning_rate=3e-3, log_token_details=True,
+        **settings,
+    )  # fmt: skip
+    logged = [r.values[metric] for r in training.run.metrics() if metric in r.values]
+    by_sequence = "importance_sampling_level" in settings
+    for step, share in enumerate(logged):
+        clipped = weights = 0.0
         for row in training.rows:
             (update,) = [u for u in training.run.updates(row) if u.update == step]
-            clipped += update.clipped_share * row.evidence.trained_tokens
-            trained += row.evidence.trained_tokens
-        assert clipped / trained == pytest.approx(values["clip_ratio/region_mean"], abs=1e-4)
-    assert logged[0]["clip_ratio/region_mean"] == 0.0
-    assert logged[-1]["clip_ratio/region_mean"] > 0
+            weight = 1 if by_sequence else row.evidence.trained_tokens
+            clipped += update.clipped_share * weight
+            weights += weight
+        assert clipped / weights == pytest.approx(share, abs=1e-4)
+    assert logged[0] == 0.0
+    assert logged[-1] > 0
 
 
 def test_adapters_train_and_are_recorded(tmp_path):

@@ -23,8 +23,16 @@ def test_every_private_method_is_where_it_was_with_its_parameters(name):
 
 
 @pytest.mark.parametrize("name", trl_shims.ATTRIBUTES)
-def test_every_private_attribute_is_one_of_the_trainers(name):
+def test_every_attribute_is_one_of_the_trainers(name):
     assert f"self.{name} = " in inspect.getsource(GRPOTrainer), KNOWN
+
+
+def test_trl_says_which_reward_functions_it_awaits():
+    async def later():
+        return
+
+    assert trl_shims.is_coroutine_function(later)
+    assert not trl_shims.is_coroutine_function(lambda: None)
 
 
 @pytest.mark.parametrize("key", trl_shims.OUTPUT_KEYS)

@@ -45,8 +45,28 @@ ATTRIBUTES = (
     "_last_loaded_step",
     "_sync_tool_dicts",
     "_tokenizer",
+    "chat_template",
+    "environment_factories",
+    "eos_token_ids",
+    "epsilon_high",
+    "epsilon_low",
+    "importance_sampling_level",
+    "loss_type",
+    "max_tool_calling_iterations",
+    "multi_objective_aggregation",
+    "num_generations",
+    "num_generations_eval",
+    "reward_func_names",
+    "reward_funcs",
+    "reward_weights",
+    "rollout_func",
+    "scale_rewards",
+    "tools",
+    "use_vllm",
+    "vllm_mode",
 )
-"""Attributes that are read, and, of the two with tools, exchanged while TRL's loop runs."""
+"""Attributes that are read. Those with tools and reward functions are exchanged, for as long as
+TRL's loop or its scoring runs."""
 
 OUTPUT_KEYS = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "advantages")
 """What every generation batch holds; `tool_mask`, `old_per_token_logps`, `ref_per_token_logps` and

@@ -111,11 +111,6 @@ class GenerationWatch:
     def _mode(self) -> Mode:
         return Mode.TRAIN if self._trainer.model.training else Mode.EVAL
 
-    @property
-    def failures(self) -> int:
-        """How often capturing failed."""
-        return self._fence.failures
-
     def _scorings(self) -> list[Scoring]:
         names = component_names(self._trainer.reward_func_names)
         weights = component_weights(self._trainer)
