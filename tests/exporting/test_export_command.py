@@ -161,6 +161,17 @@ def test_a_full_disk_leaves_nothing_and_says_so(run, tmp_path, to):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("to", sorted(FORMATS))
+def test_an_interrupted_export_leaves_nothing(run, tmp_path, to):
+    def interrupt(done, _):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_run(run, FORMATS[to], tmp_path / "out", on_progress=interrupt)
+    assert names(tmp_path) == []
+
+
 KILLED = """
 import sys
 from pathlib import Path

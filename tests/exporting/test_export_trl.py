@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rlvr.cli.opening import open_sample
+from rlvr.errors import ConfigurationError
 from rlvr.exporting import FORMATS, export_run
 from rlvr.interchange import Options, import_source, recognise
 from rlvr.runs import open_run
@@ -60,6 +61,22 @@ def test_evaluations_are_left_out_which_is_said_and_exported_when_asked(run, tmp
     assert not any("left out, as trl" in text for text in asked.remarks)
     (row,) = pq.read_table(tmp_path / "eval" / "completions_00003.parquet").to_pylist()[:1]
     assert row["prompt"][0]["content"] == "What is this?"
+
+
+def test_ids_in_any_order_each_get_their_row(run, tmp_path):
+    first, second = (f"train-s00000{n}-b00000{n}-a00-r000-00000" for n in (1, 2))
+    ids = [second, first.removesuffix("0") + "3", second.removesuffix("0") + "1", first, second]
+    report = export_run(run, FORMATS["trl"], tmp_path / "some", ids=ids)
+    assert report.rollouts == 4
+    rows = [pq.read_table(path).num_rows for path in sorted((tmp_path / "some").iterdir())]
+    assert rows == [2, 2]
+
+
+def test_ids_of_both_modes_are_refused(run, tmp_path):
+    ids = ["train-s000003-b000003-a00-r000-00000", "eval-s000003-b000000-a00-r000-00000"]
+    with pytest.raises(ConfigurationError, match="name those of one"):
+        export_run(run, FORMATS["trl"], tmp_path / "both", ids=ids)
+    assert export_run(run, FORMATS["trl"], tmp_path / "one", ids=ids[1:]).rollouts == 1
 
 
 def test_our_own_import_reads_the_bundled_run_back(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlvr.errors import RecordNotFound
+from rlvr.errors import ConfigurationError, RecordNotFound
 from rlvr.exporting.annotations import AllNotes
 from rlvr.exporting.atif import Atif
 from rlvr.exporting.format import About, Exported, Format
@@ -19,6 +19,7 @@ from rlvr.exporting.trl import Trl
 from rlvr.exporting.verifiers import VerifiersTraces
 from rlvr.record import Mode, Trajectory
 from rlvr.runs import Run
+from rlvr.store import parse_record_id
 
 _ALL: tuple[Format, ...] = (Jsonl(), VerifiersTraces(), Trl(), Atif(), Scout(), HuggingFace())
 
@@ -90,7 +91,7 @@ def export_run(
         run: where they are recorded; it may still be written.
         form: one of FORMATS.
         output: a file or a folder, as the format is.
-        ids: trajectory ids.
+        ids: trajectory ids, each taken once.
         filters: keywords of `Run.trajectories`.
         redact: whether to replace what looks like a secret.
         overwrite: replace an earlier export.
@@ -98,9 +99,11 @@ def export_run(
 
     Raises:
         RecordNotFound: no rollout passes, or one of the ids is unknown.
-        ConfigurationError: the output is there already, or is no place for it.
+        ConfigurationError: the output is there already, or is no place for it; or the ids are of
+            both modes, and the format knows none.
         StoreError: the disk refused; nothing is left of the output.
     """
+    ids = _in_order(ids)
     chosen, remarks = _chosen(run, form, ids, dict(filters or {}))
     total = len(ids) or run.to_arrow(["id"], **chosen).num_rows
     if not total:
@@ -136,6 +139,11 @@ def _chosen(
     run: Run, form: Format, ids: Sequence[str], filters: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """The filters, narrowed to one mode where the format knows none, and what that leaves out."""
+    if form.one_mode and len({place[0].mode for id in ids if (place := parse_record_id(id))}) > 1:
+        raise ConfigurationError(
+            f"these are rollouts of training and of evaluations, which {form.name} can't tell"
+            " apart; name those of one, or take another format."
+        )
     if ids or not form.one_mode or filters.get("mode") is not None:
         return filters, []
     trained = {**filters, "mode": Mode.TRAIN}
@@ -146,6 +154,13 @@ def _chosen(
         f"{left:,} rollouts of evaluations were left out, as {form.name} can't tell them from"
         " training: --mode eval exports them alone."
     ]
+
+
+def _in_order(ids: Sequence[str]) -> list[str]:
+    """The ids by step, so that a format may write a file for each; unknown ones last."""
+    places = {id: parse_record_id(id) for id in ids}
+    known = [(place[0].step, place, id) for id, place in places.items() if place is not None]
+    return [*(id for _, _, id in sorted(known)), *(id for id, at in places.items() if at is None)]
 
 
 def _nothing(run: Run, form: Format) -> str:
