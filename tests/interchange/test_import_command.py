@@ -75,6 +75,32 @@ def test_an_unknown_format_names_the_formats(rlvr):
     assert "openai" in err
 
 
+@pytest.mark.parametrize(
+    ("fixture", "title"),
+    [
+        ("trl/completions/completions_00001.parquet", "TRL completions"),
+        ("traces/traces.jsonl", "verifiers v1"),
+        ("verifiers_results/results.jsonl", "verifiers results"),
+        ("verl/1.jsonl", "verl generations"),
+        ("inspect/sums.eval", "Inspect logs"),
+        ("atif/a.json", "ATIF"),
+    ],
+)
+def test_a_file_is_recognised_by_what_it_holds_whatever_its_name(rlvr, tmp_path, fixture, title):
+    shutil.copy(FIXTURES / fixture, tmp_path / "download")
+    code, out, _ = rlvr("import", "download")
+    assert code == 0
+    assert title in out
+
+
+@pytest.mark.parametrize("holds", [b"", b"\0" * 5_000, b"PK\x03\x04torn", b"PAR1", b"text\n" * 99])
+def test_a_file_of_something_else_is_not_recognised(rlvr, tmp_path, holds):
+    (tmp_path / "download").write_bytes(holds)
+    code, _, err = rlvr("import", "download")
+    assert code == 2
+    assert "Traceback" not in err
+
+
 def test_a_report_in_json_holds_all_of_it(rlvr, tmp_path):
     write_lines(tmp_path / "a.jsonl", [chat(), b"{torn"])
     code, out, _ = rlvr("import", "a.jsonl", "--json")

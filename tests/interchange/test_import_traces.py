@@ -99,6 +99,24 @@ def test_a_trace_of_its_own_is_read_as_older_versions_wrote_it(tmp_path):
     assert (rollout.mode, rollout.step, rollout.reward) == (Mode.TRAIN, 7, 2.0)
 
 
+def test_a_torn_file_before_a_whole_one_hides_nothing(tmp_path):
+    for name in "ab":
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    (tmp_path / "runs/a/traces.jsonl").write_text('{"id": "episode-a", "env": {"id"')
+    write_lines(tmp_path / "runs/b/traces.jsonl", episodes())
+    report, run = imported(tmp_path / "runs", tmp_path / "out")
+    assert (report.total, report.damaged, run.info.model) == (3, 1, "toy")
+
+
+def test_progress_ends_at_the_size_of_the_source(tmp_path):
+    from rlvr.interchange import Options, import_source, recognise
+
+    told = []
+    found = recognise(PRIME_RL, Options())
+    import_source(found, tmp_path / "out", on_progress=told.append)
+    assert told[-1].read_bytes == told[-1].total_bytes
+
+
 def test_a_history_that_forked_gives_several_sequences(tmp_path):
     def fork(trace):
         other = copy.deepcopy(trace["nodes"][3])

@@ -145,7 +145,7 @@ def _is_ours(file: Path) -> bool:
 
 def _documents(file: Path, reading: Reading) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """(place, document) of a file with one document, or with one a line."""
-    if file.suffix == ".jsonl":
+    if len(first_objects(file)) > 1 or file.suffix == ".jsonl":
         yield from json_rows(file, reading)
         return
     try:

@@ -10,19 +10,19 @@ _DEPTH = 6
 
 
 def files_at(path: Path, *suffixes: str) -> tuple[Path, ...]:
-    """The path where it is a file, else the files right in the folder that end so, in order."""
+    """The path where it is a file, by any name, else those right in the folder that end so."""
     if path.is_file():
-        return (path,) if path.name.endswith(suffixes) else ()
+        return (path,)
     return tuple(sorted(_entries(path, suffixes), key=natural))
 
 
 def files_below(path: Path, *suffixes: str) -> tuple[Path, ...]:
-    """The path where it is a file, else those below the folder; links to folders are not followed.
+    """The path where it is a file, by any name, else those below the folder that end so.
 
-    Hidden folders are passed over.
+    Links to folders are not followed, and hidden folders are passed over.
     """
     if path.is_file():
-        return files_at(path, *suffixes)
+        return (path,)
     found: list[Path] = []
     for root, folders, names in os.walk(path):
         deep = len(Path(root).relative_to(path).parts) >= _DEPTH

@@ -62,7 +62,7 @@ class PrimeRlRun:
             if file.name == "traces.jsonl":
                 steps.setdefault(_place(file), {})[file.parent.name] = file
         for (step, mode), files in steps.items():
-            exports = _Exports(source, step, reading)
+            exports = _Exports(source if mode is Mode.TRAIN else None, step, reading)
             for rollout in self._step(files, exports.of, reading):
                 yield replace(rollout, step=step, mode=mode)
         stream = [file for file in source.files if file.parent.name == "stream"]
@@ -122,11 +122,14 @@ class _Notes:
 
 
 class _Exports:
-    """The token exports of one step, found by the ids of their tokens; some bytes a sequence."""
+    """The token exports of one step, found by the ids of their tokens; none without a source.
 
-    def __init__(self, source: Source, step: int, reading: Reading) -> None:
+    It holds some bytes a sequence.
+    """
+
+    def __init__(self, source: Source | None, step: int, reading: Reading) -> None:
         self._places: dict[bytes, tuple[Path, int]] = {}
-        for file in source.files:
+        for file in source.files if source else ():
             if "token_exports" in file.parts and file.parent.name == f"step_{step}":
                 self._index(file, reading)
 

@@ -57,7 +57,7 @@ class VerifiersTraces:
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """The files whose lines are episodes or traces."""
-        named = files_below(path, ".jsonl" if path.is_file() else "traces.jsonl")
+        named = files_below(path, "traces.jsonl")
         return files_of_form(named, holds_traces)
 
     def describe(self, source: Source) -> Described:
@@ -73,7 +73,8 @@ class VerifiersTraces:
 
 def describe(files: Sequence[Path], options: Options) -> Described:
     """What the first lines of the files say of their run."""
-    traces = [t for row in first_objects(files[0]) for t in sequence(row.get("traces", [row]))]
+    rows: list[dict[str, Any]] = next((rows for rows in map(first_objects, files) if rows), [{}])
+    traces = [trace for row in rows for trace in sequence(row.get("traces", [row]))]
     first = mapping(traces[0]) if traces else {}
     config = mapping(mapping(first.get("agent")).get("config"))
     weights: dict[str, float] = {}
@@ -84,7 +85,7 @@ def describe(files: Sequence[Path], options: Options) -> Described:
     build = mapping(first.get("verifiers"))
     sampling = info(mapping(config.get("sampling")), ())
     return Described(
-        name=text(mapping(mapping(first_objects(files[0])[0]).get("env")).get("id")) or None,
+        name=text(mapping(rows[0].get("env")).get("id")) or None,
         model=text(config.get("model")),
         sampling=sampling,
         tools=tuple(info(mapping(tool), ()) for tool in sequence(first.get("tools"))),

@@ -45,7 +45,7 @@ class VerifiersResults:
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """The results files; each is one evaluation."""
-        named = files_below(path, ".jsonl" if path.is_file() else _RESULTS)
+        named = files_below(path, _RESULTS)
         return files_of_form(named, _is_ours)
 
     def describe(self, source: Source) -> Described:
