@@ -7,7 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from full_run import PICTURE
 
+from rlvr.cli.opening import open_sample
 from rlvr.exporting import FORMATS, export_run
+from rlvr.interchange import Options, import_source, recognise
+from rlvr.runs import open_run
 
 ONE = "train-s000000-b000000-a00-r000-00000"
 TOKENS = "train-s000001-b000001-a00-r000-00000"
@@ -18,8 +21,6 @@ EVAL = "eval-s000003-b000000-a00-r000-00000"
 @pytest.fixture(scope="session")
 def written(full, tmp_path_factory):
     """Every format's output of the whole run."""
-    from rlvr.runs import open_run
-
     folder = tmp_path_factory.mktemp("written")
     for name, form in FORMATS.items():
         export_run(open_run(full / "full"), form, folder / name)
@@ -135,6 +136,43 @@ def test_tokens_stand_on_the_nodes_that_wrote_them(run, tmp_path):
     assert not any("token_ids" in node for node in trace["nodes"])
 
 
+@pytest.mark.parametrize("to", ["verifiers", "atif"])
+def test_our_own_import_reads_the_bundled_run_back(tmp_path, to):
+    run = open_sample("repaired").run
+    export_run(run, FORMATS[to], tmp_path / "out", filters={"step": range(11)})
+    report = import_source(recognise(tmp_path / "out", Options()), tmp_path / "again")
+    assert report.damaged == 0
+
+    def content(row):
+        return [m.text for m in row.messages], row.reward, row.advantage, row.stop_reason
+
+    was = sorted((content(row) for row in run.trajectories(step=range(11))), key=repr)
+    found = [content(row) for row in open_run(report.folder).trajectories()]
+    if to == "verifiers":  # the reader takes advantages from tokens alone
+        was, found = ([(*row[:2], row[3]) for row in rows] for rows in (was, found))
+    assert sorted(found, key=repr) == sorted(was, key=repr)
+
+
+def test_the_tokens_of_the_bundled_run_come_back_from_traces(tmp_path):
+    run = open_sample("repaired").run
+    export_run(run, FORMATS["verifiers"], tmp_path / "out", filters={"step": 10})
+    report = import_source(recognise(tmp_path / "out", Options()), tmp_path / "again")
+    was = [ids_and_logprobs(row) for row in run.trajectories(step=10)]
+    found = [ids_and_logprobs(row) for row in open_run(report.folder).trajectories()]
+    single = [row for row in was if row is not None]
+    assert [row for row in found if row is not None] == single
+    assert len(single) > 60
+
+
+def ids_and_logprobs(row):
+    """Of a rollout with one training sequence: its ids, and the logprobs of what was trained."""
+    if row.tokens is None or len(row.tokens.sequences) != 1:
+        return None
+    (sequence,) = row.tokens.sequences
+    trained = [at for at, masked in enumerate(sequence.loss_mask) if masked]
+    return list(sequence.ids), [sequence.sampler_logprobs[at] for at in trained]
+
+
 def test_a_call_that_does_not_parse_stays_as_it_was_written(written):
     as_written = '{"query": oops'
     (trace,) = episodes(written)[ODD]["traces"]
@@ -155,7 +193,7 @@ def test_a_scorer_that_failed_is_no_zero_anywhere(written):
     assert trace["metrics"] == {"calls": 1.0}
     assert trace["ok"] is False
     assert "signal only works in main" in trace["errors"][0]["message"]
-    extra = document(written, ODD)["extra"]["rlvr"]
+    extra = document(written, ODD)["extra"]
     assert extra["components"][0] == {
         "name": "exact_match",
         "value": None,

@@ -40,13 +40,8 @@ class Atif:
     shared: ClassVar[bool] = True
 
     def read_back(self, output: str) -> str:
-        """The library's own model."""
-        code = (
-            "import sys, pathlib, atif;"
-            " print([atif.Trajectory.model_validate_json(p.read_text()).trajectory_id"
-            ' for p in pathlib.Path(sys.argv[1]).glob("*.json")])'
-        )
-        return f"python -c '{code}' {output}"
+        """rlvr's own import reads it."""
+        return f"rlvr import {output}"
 
     def write(self, rollouts: Iterator[Exported], out: Path, about: About) -> None:
         """One document for each rollout, named by its id."""
@@ -71,19 +66,24 @@ def _document(trajectory: Trajectory, about: About) -> dict[str, Any]:
         },
         "steps": _steps(trajectory),
         "final_metrics": _final(trajectory),
-        "extra": {
-            "rlvr": {
-                **identity(trajectory),
-                "parent_id": optional(trajectory.parent_id),
-                "question": optional(trajectory.question),
-                "answer": optional(trajectory.answer),
-                "info": plain_json(trajectory.info),
-                "errors": [
-                    {"where": clean(e.where), "type": clean(e.type), "text": clean(e.text)}
-                    for e in trajectory.errors
-                ],
-            }
-        },
+        "extra": _extra(trajectory),
+    }
+
+
+def _extra(trajectory: Trajectory) -> dict[str, Any]:
+    """Scores and identity, under the names that readers look for, and the dataset row."""
+    return {
+        **identity(trajectory),
+        "rewards": {clean(c.name): finite(c.value) for c in trajectory.components},
+        "parent_id": optional(trajectory.parent_id),
+        "task": optional(trajectory.task),
+        "question": optional(trajectory.question),
+        "answer": optional(trajectory.answer),
+        "info": plain_json(trajectory.info),
+        "errors": [
+            {"where": clean(error.where), "type": clean(error.type), "text": clean(error.text)}
+            for error in trajectory.errors
+        ],
     }
 
 

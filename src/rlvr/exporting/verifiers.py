@@ -42,12 +42,8 @@ class VerifiersTraces:
     shared: ClassVar[bool] = True
 
     def read_back(self, output: str) -> str:
-        """verifiers' own loader of records."""
-        code = (
-            "import sys; from verifiers.v1.episode import WireEpisode;"
-            " print([WireEpisode.model_validate_json(line).id for line in open(sys.argv[1])])"
-        )
-        return f"python -c '{code}' {output}"
+        """rlvr's own import reads it."""
+        return f"rlvr import {output}"
 
     def write(self, rollouts: Iterator[Exported], out: Path, about: About) -> None:
         """One line for each rollout."""
