@@ -54,6 +54,13 @@ def test_a_task_trains_under_trl_and_is_recorded(tmp_path, task, outcome):
     assert info.outcome == outcome
     assert info.components[outcome] > 0.5
     assert info.dataset.startswith("synthetic,seed-3,train")
+    assert info.environment["loader"] == f"rlvr.environments.{task}.verifiers"
+    rescored = subprocess.run(
+        [Path(sys.executable).with_name("rlvr"), "rescore", tmp_path],
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert rescored.returncode == 0, rescored.stdout  # the rewards are those of the other trainer's
+    assert "all 32 rollouts" in rescored.stdout
     evaluated = list(recorded.trajectories(mode=Mode.EVAL))
     assert evaluated
     assert all(row.advantage is None for row in evaluated)

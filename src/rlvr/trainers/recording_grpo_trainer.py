@@ -9,7 +9,7 @@ the library's own methods; what they rely on is listed in `trl_shims`.
 import functools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class RecordingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not fol
         redact: what W&B may see of a text; None for the default patterns.
         dataset_spec, eval_dataset_spec: names for the data, kept with the run.
         outcome: the reward function that says whether an answer is right, by name.
+        environment_source: how `rlvr rescore` loads the environment's scorer again: `loader`, a
+            module with `load_environment`, and its `options`.
 
     TRL's own `log_completions` stays off: it raises on tool calls.
 
@@ -67,6 +69,7 @@ class RecordingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not fol
         dataset_spec: str | None = None,
         eval_dataset_spec: str | None = None,
         outcome: str | None = None,
+        environment_source: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         trl_shims.check_trl()
@@ -79,7 +82,12 @@ class RecordingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not fol
         _leave_completions_to_us(args)
         super().__init__(model, reward_funcs, args, *positional, **kwargs)
         check_processes(self.args)
-        self._told = Told(dataset=dataset_spec, eval_dataset=eval_dataset_spec, outcome=outcome)
+        self._told = Told(
+            dataset=dataset_spec,
+            eval_dataset=eval_dataset_spec,
+            outcome=outcome,
+            environment=environment_source or {},
+        )
         self._components = component_names(self.reward_func_names)
         if outcome is not None and outcome not in self._components:
             raise ConfigurationError(

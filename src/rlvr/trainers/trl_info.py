@@ -4,7 +4,7 @@ import functools
 import inspect
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,13 @@ from rlvr.trainers.run_info import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What only the user knows of a training: specs of its data, and the component that says
-    whether an answer is right."""
+    """What only the user knows of a training: specs of its data, the component that says whether
+    an answer is right, and how its environment is loaded again (see RunInfo)."""
 
     dataset: str | None = None
     eval_dataset: str | None = None
     outcome: str | None = None
+    environment: Mapping[str, Json] = field(default_factory=dict)
 
 
 def trl_run_info(trainer: Any, run: str | None, told: Told) -> RunInfo:
@@ -56,7 +57,7 @@ def trl_run_info(trainer: Any, run: str | None, told: Told) -> RunInfo:
         dataset=told.dataset,
         eval_dataset=told.eval_dataset,
         outcome=told.outcome,
-        environment=_environments(trainer),
+        environment={**_environments(trainer), **told.environment},
         scoring={
             "thread": "main",
             "scorers": {name: _source(function) for name, function in functions},

@@ -112,4 +112,5 @@ def _told(origin: Origin) -> dict[str, Any]:
         "dataset_spec": origin.dataset,
         "eval_dataset_spec": origin.eval_dataset,
         "outcome": origin.outcome,
+        "environment_source": {"loader": origin.loader, "options": dict(origin.options)},
     }
