@@ -34,6 +34,16 @@ def test_rewards_come_from_extra_and_from_final_metrics(tmp_path):
     assert (third.reward, helper.reward) == (None, None)
 
 
+def test_step_mode_and_group_are_taken_where_extra_has_them(tmp_path):
+    extra = {"step": 3, "mode": "eval", "group_id": "g1", "reward": 0.5}
+    path = write_lines(tmp_path / "all.jsonl", [document(extra=extra)])
+    report, run = imported(path, tmp_path / "out")
+    (rollout,) = rollouts(run)
+    assert (rollout.step, rollout.mode, rollout.group_id) == (3, "eval", "eval-s000003-g1")
+    assert "steps" not in report.absent
+    assert "whether a rollout was trained on or evaluated" not in report.absent
+
+
 def test_a_sub_agent_is_a_rollout_that_names_its_parent(tmp_path):
     _, run = imported(ATIF, tmp_path)
     helper = rollouts(run)[-1]

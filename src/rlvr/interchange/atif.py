@@ -1,7 +1,8 @@
 """ATIF, the agent trajectory interchange format (Harbor's RFC 0001): one document a trajectory.
 
-Also one document a line. The format has no field for rewards: `reward` and `rewards` are looked for
-in `extra`, then in `final_metrics.extra`.
+Also one document a line. The format has no field for rewards, steps and groups: `reward` and
+`rewards` are looked for in `extra`, then in `final_metrics.extra`; step, mode, group_id,
+example_id, advantage, answer and stop_reason in `extra`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,13 +51,16 @@ class AtifTrajectories:
         """What the first document says of agent, model and tools."""
         first = next(iter(_documents(source.files[0], Reading())), (1, {}))[1]
         agent = mapping(first.get("agent"))
+        extra = mapping(first.get("extra"))
         absent: dict[str, tuple[str, ...]] = {
-            "steps": (),
             "tool calls as they were written": (),
             "whether a scorer failed": ("scorer-errors",),
         }
-        inferred = ["all rollouts stand at step 0, since the format knows no step of a training"]
-        if self.options.mode is None:
+        inferred = []
+        if extra.get("step") is None:
+            absent["steps"] = ()
+            inferred.append("rollouts stand at step 0 where their `extra` has no step")
+        if self.options.mode is None and extra.get("mode") not in list(Mode):
             absent["whether a rollout was trained on or evaluated"] = ()
             inferred.append("every rollout is taken for one of training (--mode eval says else)")
         return Described(
@@ -104,10 +108,11 @@ class AtifTrajectories:
         reward = number(extra.get("reward", final.get("reward")), "reward")
         agent_steps = [step for step in steps if step.get("source") == "agent"]
         evidence, details = _tokens(agent_steps)
+        mode = extra.get("mode")
         return Trajectory(
             run="",
-            mode=self.options.mode or Mode.TRAIN,
-            step=0,
+            mode=Mode(mode) if mode in list(Mode) else self.options.mode or Mode.TRAIN,
+            step=count(extra.get("step"), "step") or 0,
             batch=0,
             attempt=0,
             group_id=text(extra.get("group_id")) or "",
@@ -240,6 +245,8 @@ def _info(document: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Js
         "example_id",
         "stop_reason",
         "task",
+        "step",
+        "mode",
     )
     named = info({k: document.get(k) for k in ("session_id", "trajectory_id", "notes")}, ())
     return {**info(extra, known), **named}
