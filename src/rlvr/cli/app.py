@@ -70,6 +70,7 @@ def root(
       rlvr diagnose outputs/demo        why its reward does not improve
       rlvr show outputs/demo            one run on a page
       rlvr show outputs/demo ID         one trajectory in full
+      rlvr parity outputs/a outputs/b   why two runs score differently
       rlvr import their/run             what another tool recorded, as a run
       rlvr export outputs/demo --to trl --output completions
 
