@@ -103,7 +103,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     z2 = Z_95 * Z_95
     centre = (mean + z2 / (2 * trials)) / (1 + z2 / trials)
     half = Z_95 / (1 + z2 / trials) * math.sqrt(mean * (1 - mean) / trials + z2 / (4 * trials**2))
-    return mean, max(centre - half, 0.0), min(centre + half, 1.0)
+    # At 0 and 1 the bound is the mean, whatever rounding says.
+    return mean, min(max(centre - half, 0.0), mean), max(min(centre + half, 1.0), mean)
 
 
 def _pass_at(k: int, tried: npt.NDArray[np.int64], solved: npt.NDArray[np.int64]) -> PassAt:
