@@ -4,6 +4,7 @@ import contextlib
 import os
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from rlvr.evaluation.options import EvaluationOptions
 
 if TYPE_CHECKING:
     from rlvr.evaluation.evaluate import Evaluation
+    from rlvr.evaluation.samplers import Sampler
     from rlvr.record import Sink
 
 __all__ = ["run_evaluation"]
@@ -39,9 +41,7 @@ def run_evaluation(
         RlvrError: something is missing or wrong; the message says what to do.
     """
     _calm_libraries()
-    from rlvr.evaluation.evaluate import Progress, evaluate
     from rlvr.trainers.starting import check_writable
-    from rlvr.views.terminal.evaluation import LiveEvaluation, evaluation_view
 
     check_writable(evaluation.output_dir)
     resume = _run_named(evaluation)
@@ -52,49 +52,55 @@ def run_evaluation(
             "rlvr: the chat template and the texts of token ids are not recorded, since no"
             " tokenizer is at hand; name one with --tokenizer"
         )
-    with (
-        _interruptions(evaluation.output_dir),
-        _wandb(evaluation, env) as sinks,
-        LiveEvaluation(evaluation.run_name or model) as live,
-    ):
-
-        def tell(progress: Progress) -> None:
-            live.update(
-                done=progress.done,
-                total=progress.total,
-                scored=progress.scored,
-                passed=progress.passed,
-                failed=progress.failed,
-            )
-
-        done = evaluate(
+    settings = evaluation.settings(str(folder or model))
+    with _interruptions(evaluation.output_dir), _wandb(evaluation, env) as sinks:
+        done = _evaluated(
             env,
             sampler,
+            name=evaluation.run_name or model,
             output_dir=evaluation.output_dir,
-            settings=evaluation.settings(str(folder or model)),
-            dataset=env.get_dataset(),
+            settings=settings,
             resume=resume,
             sinks=sinks,
-            on_progress=tell,
         )
         _log(sinks, done)
+    _show(done, as_json=as_json)
+    unscored = done.rates is not None and done.rates.scored < done.rates.rollouts
+    if done.failed or unscored or done.report.lost:
+        raise Exit(1)
+
+
+def _evaluated(env: Any, sampler: "Sampler", *, name: str, **chosen: Any) -> "Evaluation":
+    """The evaluation, with its progress on the screen."""
+    from rlvr.evaluation.evaluate import Progress, evaluate
+    from rlvr.views.terminal.evaluation import LiveEvaluation
+
+    with LiveEvaluation(name) as live:
+
+        def tell(progress: Progress) -> None:
+            live.update(**asdict(progress))
+
+        return evaluate(env, sampler, dataset=env.get_dataset(), on_progress=tell, **chosen)
+
+
+def _show(done: "Evaluation", *, as_json: bool) -> None:
+    """What came of it, and where it lies."""
+    from rlvr.views.terminal.evaluation import evaluation_view
+
     place = shlex.quote(shown_path(done.run.path))
     say(f"rlvr: {done.report.text}, in {place}")
     if as_json:
         show_json("evaluation", **_values(done))
-    else:
-        show(
-            evaluation_view(
-                done.rates,
-                run=place,
-                failed=done.failed,
-                skipped=done.skipped,
-                duration_s=done.duration_s,
-            )
+        return
+    show(
+        evaluation_view(
+            done.rates,
+            run=place,
+            failed=done.failed,
+            skipped=done.skipped,
+            duration_s=done.duration_s,
         )
-    unscored = done.rates is not None and done.rates.scored < done.rates.rollouts
-    if done.failed or unscored or done.report.lost:
-        raise Exit(1)
+    )
 
 
 def _calm_libraries() -> None:
