@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlvr.parity.intervals import Z_95, Z_99, Sums, difference, estimate, sums
+from rlvr.analysis.statistics import Z_95
+from rlvr.parity.intervals import Z_99, Sums, difference, estimate, sums
 
 RUNS = 400
 

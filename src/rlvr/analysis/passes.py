@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rlvr.analysis.statistics import Z_95, wilson
+
 PASS_COLUMNS = ("group_id", "rewards")
 """The columns that `pass_rates` asks for."""
 FULL = 1.0 - 1e-9
 """The value of a component from which on an answer is right."""
-Z_95 = 1.959964
-"""Normal quantile of a two-sided interval of 95 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +100,8 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     mean = min(max(math.fsum(values) / count, 0.0), 1.0)
     variance = math.fsum((value - mean) ** 2 for value in values) / max(count - 1, 1)
     trials = mean * (1.0 - mean) * count / variance if variance > 0 else float(count)
-    z2 = Z_95 * Z_95
-    centre = (mean + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z_95 / (1 + z2 / trials) * math.sqrt(mean * (1 - mean) / trials + z2 / (4 * trials**2))
-    # At 0 and 1 the bound is the mean, whatever rounding says.
-    return mean, min(max(centre - half, 0.0), mean), max(min(centre + half, 1.0), mean)
+    low, high = wilson(mean, trials, z=Z_95)
+    return mean, low, high
 
 
 def _pass_at(k: int, tried: npt.NDArray[np.int64], solved: npt.NDArray[np.int64]) -> PassAt:

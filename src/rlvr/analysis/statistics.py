@@ -10,6 +10,9 @@ from rlvr.analysis.columns import Floats
 Z = 2.576
 """Normal quantile of a two-sided interval of 99 %: a healthy run is asked some twenty questions."""
 
+Z_95 = 1.959964
+"""Of 95 %: for a number that is shown, and decides nothing."""
+
 ENOUGH_CLUSTERS = 20
 """From so many groups on, their variance is estimated from themselves: with 19 degrees of freedom
 the quantile that it ought to be read with is 2.86 instead of 2.58, an interval a tenth wider."""
@@ -55,17 +58,20 @@ def share(hits: float, trials: float, *, clusters: float | None = None, z: float
     if not trials:
         return Share(hits=hits, trials=0, value=math.nan, low=math.nan, high=math.nan)
     value = hits / trials
-    n = trials if clusters is None else min(trials, clusters)
+    low, high = wilson(value, trials if clusters is None else min(trials, clusters), z=z)
+    return Share(hits=hits, trials=trials, value=value, low=low, high=high)
+
+
+def wilson(value: float, trials: float, *, z: float) -> tuple[float, float]:
+    """The bounds of Wilson's interval for a share of so many trials (E. B. Wilson, 1927).
+
+    `value` lies between 0 and 1, and is never outside of them. At 0 and 1 the bound is exact.
+    """
     z2 = z * z
-    centre = (value + z2 / (2 * n)) / (1 + z2 / n)
-    half = z / (1 + z2 / n) * math.sqrt(value * (1 - value) / n + z2 / (4 * n * n))
-    return Share(
-        hits=hits,
-        trials=trials,
-        value=value,
-        low=max(0.0, centre - half) if hits > 0 else 0.0,  # exactly, whatever rounding says
-        high=min(1.0, centre + half) if hits < trials else 1.0,
-    )
+    centre = (value + z2 / (2 * trials)) / (1 + z2 / trials)
+    spread = value * (1 - value) / trials + z2 / (4 * trials * trials)
+    half = z / (1 + z2 / trials) * math.sqrt(spread)
+    return min(max(centre - half, 0.0), value), max(min(centre + half, 1.0), value)
 
 
 def clustered(hits: Floats, trials: Floats, *, z: float = Z) -> Share:

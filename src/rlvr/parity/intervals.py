@@ -6,10 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Floats, Ints
-from rlvr.analysis.statistics import clustered
-
-Z_95 = 1.959964
-"""Normal quantile of a two-sided interval of 95 %: for the two means and their gap."""
+from rlvr.analysis.statistics import Z_95, clustered
 
 Z_99 = 2.575829
 """Of 99 %: for each of the twenty or so questions that are asked beside the gap."""
