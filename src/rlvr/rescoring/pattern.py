@@ -196,7 +196,7 @@ def _difference(row: ScoreRow, pair: Pair) -> str:
 
 
 def _means(row: ScoreRow) -> str:
-    names = {TRAINING: "in training", _MAIN: "on the main thread", _WORKER: "in a worker"}
+    names = {TRAINING: "as recorded", _MAIN: "on the main thread", _WORKER: "in a worker"}
     means = ((side, column.mean) for side, column in row.columns.items())
     return ", ".join(f"{mean:.3f} {names[side]}" for side, mean in means if mean is not None)
 

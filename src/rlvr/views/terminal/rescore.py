@@ -19,7 +19,7 @@ from rlvr.views.terminal.text import (
 
 _SENTENCE = 900
 _LINE = 200
-_SIDES = {"training": "training", "main": "main thread", "worker": "worker"}
+_SIDES = {"training": "recorded", "main": "main thread", "worker": "worker"}
 
 
 def rescore_view(report: RescoreReport, *, run: str) -> Group:
