@@ -195,13 +195,8 @@ def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json
 
 
 def _place(opened: Opened, trajectory: "Trajectory") -> str | None:
-    from rlvr.store import parse_record_id
-
-    parsed = parse_record_id(trajectory.id or "")
-    if parsed is None:
-        return None
-    name, row = parsed
-    return f"{shown_path(opened.run.path / name.path)}, row {row}"
+    place = opened.run.file_of(trajectory.id or "")
+    return f"{shown_path(place[0])}, row {place[1]}" if place else None
 
 
 def _samples(*, full: bool, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from rlvr.codec.rows import (
 )
 from rlvr.codec.text import MAX_DEPTH, dump, dump_plain, load, pack, unpack
 from rlvr.codec.trajectories import from_table, has_tokens, to_table
-from rlvr.codec.versions import check_format, mark_pruned, pruned_parts
+from rlvr.codec.versions import check_format, mark_pruned, pruned_parts, stamp
 
 __all__ = [
     "MAX_DEPTH",
@@ -50,6 +50,7 @@ __all__ = [
     "pack_floats",
     "pack_marks",
     "pruned_parts",
+    "stamp",
     "text_hash",
     "to_table",
     "unpack",

@@ -10,21 +10,11 @@ import pyarrow.parquet as pq
 
 from rlvr.codec import check_format, pack
 from rlvr.errors import DamagedFile, NewerFormat, RlvrError
-from rlvr.record import Mode
-from rlvr.store import TRAJECTORIES_FOLDER, BatchName
 
 T = TypeVar("T")
 
 UNREADABLE = (OSError, RlvrError, pa.ArrowException, ValueError, KeyError, TypeError)
 """What a torn or alien file makes Arrow and our decoder raise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchFile:
-    """A trajectory file and what its name says."""
-
-    path: Path
-    name: BatchName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +44,9 @@ class RowFilter:
             return True
         lowest, highest = self.reward
         return row["reward"] is not None and lowest <= row["reward"] <= highest
+
+
+EVERY_ROW = RowFilter()
 
 
 class Damage:
@@ -122,7 +115,7 @@ class Damage:
         self,
         path: Path,
         choose: Callable[[Sequence[str]], list[str]],
-        where: RowFilter = RowFilter(),
+        where: RowFilter = EVERY_ROW,
     ) -> Iterator[pa.Table]:
         """The rows that pass, one table for each row group; nothing where it can't be read.
 
@@ -164,18 +157,6 @@ def _read(file: pq.ParquetFile, group: int, columns: list[str], where: RowFilter
     return file.read_row_group(group, columns=columns, use_threads=False).filter(pa.array(mask))
 
 
-def batch_files(folder: Path, damage: Damage) -> list[BatchFile]:
-    """Every trajectory file of a run, ordered by attempt, step, mode, batch, rank and part."""
-    files = []
-    for path in visible(folder / TRAJECTORIES_FOLDER):
-        name = BatchName.parse(path.stem) if path.suffix == ".parquet" else None
-        if name is None:
-            damage.note(path, DamagedFile(f"{path} is no file of rlvr's; move it elsewhere."))
-        else:
-            files.append(BatchFile(path=path, name=name))
-    return sorted(files, key=lambda file: file.name)
-
-
 def every_column(present: Sequence[str]) -> list[str]:
     """All columns of a file."""
     return list(present)
@@ -187,12 +168,3 @@ def visible(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def matches(name: BatchName, *, mode: Mode | None, step: int | range | None) -> bool:
-    """Whether a file can hold trajectories of that mode and step."""
-    if mode is not None and name.mode != mode:
-        return False
-    if step is None:
-        return True
-    return name.step == step if isinstance(step, int) else name.step in step

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from rlvr.codec import pruned_parts
 from rlvr.record import Part, Pruned
-from rlvr.runs.files import UNREADABLE, Damage, batch_files
+from rlvr.runs.batches import Batches, RecordedBatch
+from rlvr.runs.files import UNREADABLE, Damage
 from rlvr.store import RETENTION_FILE, BatchName, parse_record_id
 from rlvr.utils.sizes import size_text
 
@@ -59,25 +58,25 @@ class Pruning:
         )
 
 
-def read_pruning(folder: Path, damage: Damage) -> Pruning:
+def read_pruning(folder: Path, batches: Batches, damage: Damage) -> Pruning:
     """What was pruned of the run in a folder. Reads no footer where nothing ever was."""
     if not (folder / RETENTION_FILE).exists():
         return Pruning(files={}, steps=())
-    names = batch_files(folder, damage)
-    notes = {file.name: _notes(file.path, damage) for file in names}
+    found = batches.all()
+    notes = {batch.name: _notes(batch, batches, damage) for batch in found}
     return Pruning(
-        files={name: found for name, found in notes.items() if found},
-        steps=tuple(sorted({file.name.step for file in names})),
+        files={name: gone for name, gone in notes.items() if gone},
+        steps=tuple(sorted({batch.name.step for batch in found})),
     )
 
 
-def _notes(path: Path, damage: Damage) -> tuple[Pruned, ...]:
+def _notes(batch: RecordedBatch, batches: Batches, damage: Damage) -> tuple[Pruned, ...]:
     try:
-        return pruned_parts(pq.read_schema(path))
+        return pruned_parts(batches.notes(batch))
     except FileNotFoundError:
         return ()
     except UNREADABLE as error:
-        damage.note(path, error)
+        damage.note(batch.place.path, error)
         return ()
 
 

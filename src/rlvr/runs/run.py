@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ from rlvr.record import (
     TrajectoryUpdate,
 )
 from rlvr.runs.attempts import read_attempts, supersession
+from rlvr.runs.batches import Batches, BatchReader, RecordedBatch
 from rlvr.runs.columns import just, shaped, wanted_schema, without_tokens
-from rlvr.runs.files import BatchFile, Damage, RowFilter, batch_files, every_column, matches
+from rlvr.runs.files import Damage, RowFilter, every_column
 from rlvr.runs.later import LaterKnowledge, metric_files, read_metrics
 from rlvr.runs.notes import annotation_files, read_annotations
 from rlvr.runs.pruned import Pruning, read_pruning
@@ -43,6 +45,7 @@ class Run:
         self.path = path
         self.others = others
         self._damage = Damage()
+        self._batches = Batches(path, self._damage)
         self._info = self._damage.parsed(path / RUN_FILE, decode_run)
 
     def __repr__(self) -> str:
@@ -76,8 +79,8 @@ class Run:
 
         Damage inside a file shows once its rows were asked for.
         """
-        paths = [file.path for file in batch_files(self.path, self._damage)]
-        for path in paths + metric_files(self.path) + annotation_files(self.path):
+        alone = [batch.place.path for batch in self._batches.all() if not batch.place.segment]
+        for path in alone + metric_files(self.path) + annotation_files(self.path):
             self._damage.verify(path)
         self.status()
         return self._damage.files
@@ -105,8 +108,9 @@ class Run:
         where = RowFilter(group=group, reward=reward)
         choose = every_column if tokens else without_tokens
         later = LaterKnowledge(self.path, self._damage)
-        for file in self._files(mode=mode, step=step, superseded=superseded):
-            yield from map(later.fill, self._read(file.path, choose, where))
+        batches = self._chosen(mode=mode, step=step, superseded=superseded)
+        with self._reader() as reader:
+            yield from map(later.fill, self._read(reader, batches, choose, where))
 
     def trajectory(self, id: str) -> Trajectory:
         """The trajectory of that id, superseded or not.
@@ -115,10 +119,11 @@ class Run:
             RecordNotFound: there is none, or its file is damaged.
         """
         place = parse_record_id(id)
-        if place is not None:
-            path = self.path / place[0].path
-            for trajectory in self._read(path, every_column, RowFilter(id=id)):
-                return LaterKnowledge(self.path, self._damage).fill(trajectory)
+        batch = self._batches.find(place[0]) if place else None
+        if batch is not None:
+            with self._reader() as reader:
+                for trajectory in self._read(reader, [batch], every_column, RowFilter(id=id)):
+                    return LaterKnowledge(self.path, self._damage).fill(trajectory)
         raise RecordNotFound(self._no_such_id(id))
 
     def group(self, group_id: str) -> tuple[Trajectory, ...]:
@@ -128,13 +133,12 @@ class Run:
             RecordNotFound: there is no such group.
         """
         rows: list[Trajectory] = []
-        found: object = None
-        for file in reversed(batch_files(self.path, self._damage)):
-            batch = (file.name.attempt, file.name.step, file.name.mode, file.name.batch)
-            if rows and batch != found:
-                break
-            found = batch
-            rows.extend(self._read(file.path, every_column, RowFilter(group=group_id)))
+        where = RowFilter(group=group_id)
+        with self._reader() as reader:
+            for _, batch in groupby(reversed(self._batches.all()), _generation):
+                rows = list(self._read(reader, list(batch), every_column, where))
+                if rows:
+                    break
         if not rows:
             raise RecordNotFound(
                 f"no group {group_id!r} in {self.path}. A trajectory's group_id names its group."
@@ -148,8 +152,8 @@ class Run:
 
     def steps(self, mode: Mode | str | None = None) -> list[int]:
         """The steps that have trajectories, in order."""
-        files = self._files(mode=mode, step=None, superseded=False)
-        return sorted({file.name.step for file in files})
+        batches = self._chosen(mode=mode, step=None, superseded=False)
+        return sorted({batch.name.step for batch in batches})
 
     def to_arrow(
         self,
@@ -173,11 +177,10 @@ class Run:
         where = RowFilter(group=group, reward=reward)
         filled = LaterKnowledge.concerns(schema.names)
         read = wanted_schema(dict.fromkeys([*schema.names, "id"])) if filled else schema
-        tables = [
-            shaped(table, read)
-            for file in self._files(mode=mode, step=step, superseded=superseded)
-            for table in self._damage.tables(file.path, just(read.names), where)
-        ]
+        batches = self._chosen(mode=mode, step=step, superseded=superseded)
+        with self._reader() as reader:
+            pieces = reader.pieces(batches, just(read.names), where, apart=False)
+            tables = [shaped(piece.table, read) for piece in pieces]
         table = pa.concat_tables(tables) if tables else read.empty_table()
         if filled:
             table = LaterKnowledge(self.path, self._damage).fill_table(table)
@@ -222,32 +225,49 @@ class Run:
 
     def pruning(self) -> Pruning:
         """What was taken out of the run after it was recorded, by its size limit or by hand."""
-        return read_pruning(self.path, self._damage)
+        return read_pruning(self.path, self._batches, self._damage)
 
     def status(self) -> RunStatus:
         """What each process was offered, recorded and lost, and whether it lives."""
-        return read_status(self.path, self._damage)
+        return read_status(self.path, self._batches, self._damage)
 
-    def _files(
+    def file_of(self, id: str) -> tuple[Path, int] | None:
+        """The file that a trajectory is read from, and its row there; None where there is none.
+
+        Rows that could not be recorded count as if they were there.
+        """
+        place = parse_record_id(id)
+        batch = self._batches.find(place[0]) if place else None
+        if place is None or batch is None:
+            return None
+        segment = batch.place.segment
+        return batch.place.path, place[1] + (segment.first if segment else 0)
+
+    def _chosen(
         self, *, mode: Mode | str | None, step: int | range | None, superseded: bool
-    ) -> list[BatchFile]:
-        wanted = _mode(mode)
+    ) -> list[RecordedBatch]:
         outdated = supersession(self.attempts)
         return [
-            file
-            for file in batch_files(self.path, self._damage)
-            if matches(file.name, mode=wanted, step=step)
-            and (superseded or not outdated(file.name.attempt, file.name.step))
+            batch
+            for batch in self._batches.all(mode=_mode(mode), step=step)
+            if superseded or not outdated(batch.name.attempt, batch.name.step)
         ]
 
+    def _reader(self) -> BatchReader:
+        return BatchReader(self._batches, self._damage)
+
     def _read(
-        self, path: Path, choose: Callable[[Sequence[str]], list[str]], where: RowFilter
+        self,
+        reader: BatchReader,
+        batches: Sequence[RecordedBatch],
+        choose: Callable[[Sequence[str]], list[str]],
+        where: RowFilter,
     ) -> Iterator[Trajectory]:
         def decode(table: pa.Table) -> Iterator[Trajectory]:
             return from_table(table, self._blob)
 
-        for table in self._damage.tables(path, choose, where):
-            yield from self._damage.rows(path, table, decode)
+        for piece in reader.pieces(batches, choose, where):
+            yield from self._damage.rows(piece.path, piece.table, decode)
 
     def _blob(self, sha256: str) -> bytes:
         """The bytes of a blob; none, and noted, where its file is gone."""
@@ -259,19 +279,22 @@ class Run:
 
     def _no_such_id(self, id: str) -> str:
         place = parse_record_id(id)
-        path = self.path / place[0].path if place else None
-        if path is not None and path.exists():
-            why = (
-                "its file is damaged"
-                if path in self._damage.paths()
-                else "its file has no such row"
-            )
+        batch = self._batches.find(place[0]) if place else None
+        if batch is not None:
+            damaged = batch.place.path in self._damage.paths()
+            why = "its file is damaged" if damaged else "its file has no such row"
             return f"no trajectory {id!r} in {self.path}: {why}."
-        stems = [file.name.stem for file in batch_files(self.path, self._damage)]
+        stems = [batch.name.stem for batch in self._batches.all()]
         begun = [stem for stem in stems if stem.startswith(id)][:3]
         close = begun or difflib.get_close_matches(id.rpartition("-")[0] or id, stems, 3, 0.4)
         hint = ", ".join(f"{stem}-00000" for stem in close)
         return f"no trajectory {id!r} in {self.path}." + (f" Close ids: {hint}" if hint else "")
+
+
+def _generation(batch: RecordedBatch) -> tuple[int, int, Mode, int]:
+    """What the files of one generation batch have in common, whichever process wrote them."""
+    name = batch.name
+    return name.attempt, name.step, name.mode, name.batch
 
 
 def _mode(mode: Mode | str | None) -> Mode | None:

@@ -9,7 +9,8 @@ from typing import Any
 from rlvr.codec import decode_document
 from rlvr.errors import DamagedFile
 from rlvr.runs.attempts import read_attempts
-from rlvr.runs.files import Damage, batch_files, visible
+from rlvr.runs.batches import Batches
+from rlvr.runs.files import Damage, visible
 from rlvr.store import RANKS_FOLDER, host_name, parse_rank, process_mark
 
 _SAME = (
@@ -159,7 +160,7 @@ class RunStatus:
         return f"{line}{queued}{lost}, as of {when}"
 
 
-def read_status(folder: Path, damage: Damage) -> RunStatus:
+def read_status(folder: Path, batches: Batches, damage: Damage) -> RunStatus:
     """The status of the run in a folder."""
     looked_at = time.time()
     ranks = []
@@ -173,7 +174,7 @@ def read_status(folder: Path, damage: Damage) -> RunStatus:
             damage.note(path, error)
         except (KeyError, TypeError) as error:
             damage.note(path, DamagedFile(f"{path} is not what rlvr wrote ({error!r})."))
-    ranks = [rank if rank.closed else _counted(rank, folder, damage) for rank in ranks]
+    ranks = [rank if rank.closed else _counted(rank, batches) for rank in ranks]
     known = {_place(rank) for rank in ranks}
     started = [
         (attempt.attempt, rank)
@@ -205,12 +206,12 @@ def _alive(counts: Mapping[str, Any]) -> bool | None:
     return bool(process_mark(counts["pid"]) == counts["process"])
 
 
-def _counted(rank: RankStatus, folder: Path, damage: Damage) -> RankStatus:
+def _counted(rank: RankStatus, batches: Batches) -> RankStatus:
     """The status with the rows counted that were written after the counts."""
     rows = sum(
-        damage.verify(file.path)
-        for file in batch_files(folder, damage)
-        if (file.name.rank, file.name.attempt) == (rank.rank, rank.attempt)
+        batches.rows(batch)
+        for batch in batches.all()
+        if (batch.name.rank, batch.name.attempt) == (rank.rank, rank.attempt)
     )
     return replace(rank, recorded=max(rank.recorded, rows), offered=max(rank.offered, rows))
 

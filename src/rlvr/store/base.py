@@ -1,5 +1,7 @@
 """The seam to where a run's files lie."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 
@@ -16,4 +18,18 @@ class Store(Protocol):
 
     def create(self, name: str, payload: bytes) -> bool:
         """Claim a name for good and write the file; False where somebody else holds the name."""
+        ...
+
+
+class Shelf(Protocol):
+    """A store in a folder whose files can be read, written in a stream, and removed."""
+
+    folder: Path
+
+    def commit_stream(self, name: str, write: Callable[[Path], None], size: int) -> None:
+        """Commit a file that `write` makes at the path that it gets, of about `size` bytes."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is gone already is no error."""
         ...

@@ -1,6 +1,8 @@
 """The names of a run's files. Pure: knows no disk."""
 
+import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +17,7 @@ RETENTION_FILE = "retention.json"
 ATTEMPTS_FOLDER = "attempts"
 RANKS_FOLDER = "ranks"
 TRAJECTORIES_FOLDER = "trajectories/L0"
+COMPACTED_FOLDER = "trajectories/L1"
 ANNOTATIONS_FOLDER = "annotations"
 METRICS_FOLDER = "metrics"
 BLOBS_FOLDER = "blobs"
@@ -22,6 +25,10 @@ BLOBS_FOLDER = "blobs"
 _STEM = re.compile(
     r"(?P<mode>train|eval)-s(?P<step>\d{6,})-b(?P<batch>\d{6,})-a(?P<attempt>\d{2,})"
     r"-r(?P<rank>\d{3,})(?:-p(?P<part>\d{2,}))?"
+)
+_COMPACTED = re.compile(
+    r"(?P<mode>train|eval)-s(?P<first>\d{6,})-s(?P<last>\d{6,})-a(?P<attempt>\d{2,})"
+    r"-(?P<digest>[0-9a-f]{12})"
 )
 _ID = re.compile(r"(?P<stem>.+)-(?P<row>\d{5,})")
 _ATTEMPT = re.compile(r"a(\d{2,})\.json")
@@ -75,6 +82,61 @@ class BatchName:
             batch=int(found["batch"]),
             rank=int(found["rank"]),
             part=int(found["part"] or 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class CompactedName:
+    """What the name of a compacted file says: enough to pass it over without opening it.
+
+    `digest` follows from the batches that it was made of, so that two that compact the same ones
+    write the same file.
+    """
+
+    attempt: int
+    first_step: int
+    last_step: int
+    mode: Mode
+    digest: str
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffix."""
+        return (
+            f"{self.mode}-s{self.first_step:06d}-s{self.last_step:06d}"
+            f"-a{self.attempt:02d}-{self.digest}"
+        )
+
+    @property
+    def path(self) -> str:
+        """The file's name inside the run's folder."""
+        return f"{COMPACTED_FOLDER}/{self.stem}.parquet"
+
+    @classmethod
+    def of(cls, names: Iterable[BatchName]) -> "CompactedName":
+        """The name of a file of these batches, which have one mode and one attempt."""
+        batches = sorted(names)
+        stems = "\n".join(name.stem for name in batches)
+        return cls(
+            attempt=batches[0].attempt,
+            first_step=batches[0].step,
+            last_step=batches[-1].step,
+            mode=batches[0].mode,
+            digest=hashlib.sha256(stems.encode()).hexdigest()[:12],
+        )
+
+    @classmethod
+    def parse(cls, stem: str) -> "CompactedName | None":
+        """What a stem says, or None where it is not one of ours."""
+        found = _COMPACTED.fullmatch(stem)
+        if found is None:
+            return None
+        return cls(
+            attempt=int(found["attempt"]),
+            first_step=int(found["first"]),
+            last_step=int(found["last"]),
+            mode=Mode(found["mode"]),
+            digest=found["digest"],
         )
 
 

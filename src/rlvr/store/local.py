@@ -5,9 +5,11 @@ import itertools
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from rlvr.errors import StoreError, StoreFull
+from rlvr.store.process import host_name, process_mark
 
 DEFAULT_RESERVE_BYTES = 1 << 30
 
@@ -37,7 +39,7 @@ class LocalStore:
             self._prepare(target, len(payload))
             _write(temporary, payload)
             temporary.replace(target)
-            _sync_folder(target.parent)
+            _sync(target.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -62,6 +64,43 @@ class LocalStore:
         self.commit(name, payload)
         return True
 
+    def commit_stream(self, name: str, write: Callable[[Path], None], size: int) -> None:
+        """Commit a file that `write` makes at the path that it gets, of about `size` bytes.
+
+        The name of the temporary file tells whose it is, so that others know when it is left over.
+
+        Raises:
+            StoreFull: free space would fall below the reserve.
+            StoreError: the disk refused.
+        """
+        target = self.folder / name
+        mark = f"{os.getpid()}-{process_mark(os.getpid())}-{next(self._serial)}"
+        temporary = target.with_name(f".{target.name}.{mark}.{host_name()}.tmp")
+        try:
+            self._prepare(target, size)
+            _write(temporary, b"")
+            write(temporary)
+            _sync(temporary)
+            temporary.replace(target)
+            _sync(target.parent)
+        except OSError as error:
+            raise _explained(target, error) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is gone already is no error.
+
+        Raises:
+            StoreError: the disk refused.
+        """
+        target = self.folder / name
+        try:
+            target.unlink(missing_ok=True)
+        except OSError as error:
+            raise _explained(target, error) from error
+
     def _prepare(self, target: Path, size: int) -> None:
         _make_folder(target.parent)
         free = shutil.disk_usage(target.parent).free
@@ -81,7 +120,7 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    _sync_folder(folder.parent)
+    _sync(folder.parent)
 
 
 def _claim(path: Path) -> bool:
@@ -102,8 +141,8 @@ def _write(path: Path, payload: bytes) -> None:
         os.fsync(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

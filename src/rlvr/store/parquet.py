@@ -34,26 +34,27 @@ def parquet_of_parts(
     first = next(parts)
     # Not a buffer of Python's: every write to one would ask for the GIL.
     buffer = pa.BufferOutputStream()
-    with _writer(buffer, first.schema) as writer:
+    with parquet_writer(buffer, first.schema) as writer:
         notes = first.schema.metadata or {}
         writer.add_key_value_metadata({k.decode(): note.decode() for k, note in notes.items()})
-        for group in _row_groups(first, rows, group_bytes):
+        for group in row_groups(first, rows, group_bytes):
             writer.write_table(group, row_group_size=rows)
         del first
         for table in parts:
-            for group in _row_groups(table, rows, group_bytes):
+            for group in row_groups(table, rows, group_bytes):
                 writer.write_table(group, row_group_size=rows)
     return buffer.getvalue().to_pybytes()
 
 
-def _writer(buffer: pa.BufferOutputStream, schema: pa.Schema) -> pq.ParquetWriter:
+def parquet_writer(sink: pa.NativeFile, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer with our encodings; the schema's metadata is not written."""
     names = set(schema.names)
     declared = [column for column in COLUMNS + TOKENS if column.name in names]
     dictionary = [column.leaf for column in declared if column.encoding is Encoding.DICTIONARY]
     # Of texts the smallest and largest would be written out in full.
     compared = [column.leaf for column in declared if column.type != pa.string()]
     return pq.ParquetWriter(
-        buffer,
+        sink,
         schema,
         compression="zstd",
         compression_level=ZSTD_LEVEL,
@@ -68,7 +69,7 @@ def _writer(buffer: pa.BufferOutputStream, schema: pa.Schema) -> pq.ParquetWrite
     )
 
 
-def _row_groups(table: pa.Table, rows: int, group_bytes: int) -> Iterator[pa.Table]:
+def row_groups(table: pa.Table, rows: int, group_bytes: int) -> Iterator[pa.Table]:
     """Slices of the table that respect both limits."""
     whole = 0 < table.num_rows <= rows
     starts = range(0, table.num_rows, rows)

@@ -1,0 +1,249 @@
+"""The recorded batches of a run: which files hold them, and reading their rows.
+
+A batch may lie in several files at once while a run is compacted, and its file may go between a
+look and the reading of it. Its rows are read once, from the first of its files that can be read.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rlvr.errors import DamagedFile
+from rlvr.record import Mode
+from rlvr.runs.files import EVERY_ROW, UNREADABLE, Damage, RowFilter
+from rlvr.store import BatchName
+from rlvr.store.layers import BatchFilter, Place, look, read_segments
+from rlvr.store.opened import OpenFile
+from rlvr.store.segments import Segment
+
+Choose = Callable[[Sequence[str]], list[str]]
+"""Picks the columns to read from those that a batch has."""
+
+_LOOKS = 3
+_OPEN_FILES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedBatch:
+    """A batch and the files that hold it, the one to read first."""
+
+    name: BatchName
+    places: tuple[Place, ...]
+
+    @property
+    def place(self) -> Place:
+        """Where it is read, unless that file turns out to be damaged."""
+        return self.places[0]
+
+
+class Batches:
+    """The batches of one run. Every call looks at the folders anew; what can't be read is noted."""
+
+    def __init__(self, folder: Path, damage: Damage) -> None:
+        self._folder = folder
+        self._damage = damage
+        self._footers: dict[Path, tuple[tuple[int, ...], tuple[Segment, ...]]] = {}
+
+    def all(
+        self, *, mode: Mode | None = None, step: int | range | None = None
+    ) -> list[RecordedBatch]:
+        """Those of a mode and step, ordered by attempt, step, mode, batch, rank and part."""
+        return self._found(BatchFilter(mode=mode, step=step))
+
+    def find(self, name: BatchName) -> RecordedBatch | None:
+        """The batch of that name; None where there is none."""
+        return next(iter(self._found(BatchFilter.only(name))), None)
+
+    def rows(self, batch: RecordedBatch) -> int:
+        """Number of its rows by the footer of its file; 0 where that can't be read."""
+        for place in batch.places:
+            rows = place.segment.rows if place.segment else self._damage.verify(place.path)
+            if rows:
+                return rows
+        return 0
+
+    def notes(self, batch: RecordedBatch) -> pa.Schema:
+        """What the batch's file says of itself, as metadata of a schema.
+
+        Raises:
+            OSError, ArrowException: it can't be read.
+        """
+        place = batch.place
+        if place.segment is not None:
+            return pa.schema([]).with_metadata(place.segment.shape.metadata)
+        return pq.read_schema(place.path)
+
+    def _found(self, where: BatchFilter) -> list[RecordedBatch]:
+        layers = look(self._folder, self._segments, where)
+        for path in layers.aliens:
+            self._damage.note(path, DamagedFile(f"{path} is no file of rlvr's; move it elsewhere."))
+        places = layers.places(self._folder, where)
+        return [RecordedBatch(name=name, places=found) for name, found in places.items()]
+
+    def _segments(self, path: Path) -> tuple[Segment, ...] | None:
+        try:
+            state = path.stat()
+            seen = (state.st_ino, state.st_mtime_ns, state.st_size)
+            known = self._footers.get(path)
+            if known is None or known[0] != seen:
+                self._footers[path] = known = (seen, read_segments(path))
+        except FileNotFoundError:
+            return None
+        except UNREADABLE as error:
+            self._damage.note(path, error)
+            return None
+        return known[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Rows of one batch, or of several that follow one another, and the file they are from."""
+
+    path: Path
+    table: pa.Table
+
+
+class BatchReader:
+    """Reads batches; keeps the last few files open with their last row group. Close it after."""
+
+    def __init__(self, batches: Batches, damage: Damage) -> None:
+        self._batches = batches
+        self._damage = damage
+        self._open: OrderedDict[Path, OpenFile] = OrderedDict()
+
+    def __enter__(self) -> "BatchReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def pieces(
+        self,
+        batches: Iterable[RecordedBatch],
+        choose: Choose,
+        where: RowFilter = EVERY_ROW,
+        *,
+        apart: bool = True,
+    ) -> Iterator[Piece]:
+        """The rows that pass, in the order of the batches; nothing of what can't be read.
+
+        A piece has rows of one row group. With `apart` it has rows of one batch, too.
+        """
+        for span in _spans(batches, apart=apart):
+            yield from self._span(span, choose, where)
+
+    def _span(
+        self, span: Sequence[RecordedBatch], choose: Choose, where: RowFilter
+    ) -> Iterator[Piece]:
+        place = span[0].place
+        at = place.segment.first if place.segment else 0
+        try:
+            for stop, pieces in self._read([batch.place for batch in span], 0, choose, where):
+                at = stop
+                yield from pieces
+        except FileNotFoundError:
+            pass
+        except UNREADABLE as error:
+            self._damage.note(place.path, error)
+        else:
+            return
+        for batch in span:
+            segment = batch.place.segment
+            if segment is None or segment.stop > at:
+                seen = max(at - (segment.first if segment else 0), 0)
+                yield from self._elsewhere(batch, seen, choose, where)
+
+    def _elsewhere(
+        self, batch: RecordedBatch, seen: int, choose: Choose, where: RowFilter
+    ) -> Iterator[Piece]:
+        """The rest of a batch, of which `seen` rows are read, from another of its files."""
+        places = batch.places[1:]
+        for _ in range(_LOOKS):
+            for place in places:
+                first = place.segment.first if place.segment else 0
+                try:
+                    for at, pieces in self._read([place], seen, choose, where):
+                        seen = at - first
+                        yield from pieces
+                except FileNotFoundError:
+                    continue
+                except UNREADABLE as error:
+                    self._damage.note(place.path, error)
+                else:
+                    return
+            found = self._batches.find(batch.name)
+            damaged = self._damage.paths()
+            places = tuple(p for p in found.places if p.path not in damaged) if found else ()
+
+    def _read(
+        self, places: Sequence[Place], seen: int, choose: Choose, where: RowFilter
+    ) -> Iterator[tuple[int, list[Piece]]]:
+        """Pieces of places that follow one another in a file, each with the row after it.
+
+        Raises:
+            FileNotFoundError: the file is gone, or was replaced by one that has them elsewhere.
+        """
+        path = places[0].path
+        file = self._opened(path)
+        segments = [place.segment for place in places if place.segment is not None]
+        if not file.holds(segments):
+            self._open.pop(path).close()
+            raise FileNotFoundError(f"{path} has been replaced")
+        start, stop, names, notes = 0, file.rows, file.names, file.notes
+        if segments:
+            shape = segments[0].shape
+            start, stop = segments[0].first, segments[-1].stop
+            names, notes = shape.columns(file.names), shape.metadata
+        columns = choose(names) or names[:1]  # a table without columns has no rows
+        at = start + seen
+        for place in file.ranges(at, stop):
+            at += place[2] - place[1]
+            table = _filtered(file, place, columns, where)
+            shown = table.replace_schema_metadata(notes)
+            yield at, [Piece(path=path, table=shown)] if table.num_rows else []
+
+    def _opened(self, path: Path) -> OpenFile:
+        if path not in self._open:
+            self._open[path] = OpenFile(path)
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(path)
+        return self._open[path]
+
+
+def _filtered(
+    file: OpenFile, place: tuple[int, int, int], columns: list[str], where: RowFilter
+) -> pa.Table:
+    """The rows of a range that pass; their content is read only where there are any."""
+    if not where.columns:
+        return file.read(place, columns)
+    mask = where.mask(file.read(place, where.columns))
+    if not any(mask):
+        return file.schema.empty_table().select(columns)
+    return file.read(place, columns).filter(pa.array(mask))
+
+
+def _spans(batches: Iterable[RecordedBatch], *, apart: bool) -> Iterator[list[RecordedBatch]]:
+    """The batches, those together that lie one after another in a file and look alike."""
+    span: list[RecordedBatch] = []
+    for batch in batches:
+        if span and not apart and _adjoin(span[-1].place, batch.place):
+            span.append(batch)
+            continue
+        if span:
+            yield span
+        span = [batch]
+    if span:
+        yield span
+
+
+def _adjoin(one: Place, other: Place) -> bool:
+    a, b = one.segment, other.segment
+    if a is None or b is None or one.path != other.path:
+        return False
+    return a.stop == b.first and a.shape == b.shape
