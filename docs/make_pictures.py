@@ -9,8 +9,12 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 
 from rlvr.analysis import SUMMARY_COLUMNS, summarise
+from rlvr.analysis.rewards import REWARD_COLUMNS, examine_rewards
 from rlvr.cli.opening import open_sample
 from rlvr.diagnosis import diagnose_run
+from rlvr.record import Mode
+from rlvr.views.plots import save_picture
+from rlvr.views.rewards import reward_picture
 from rlvr.views.terminal.run import comparison_view
 from rlvr.views.terminal.verdict import verdict_view
 
@@ -27,7 +31,18 @@ def main() -> None:
     draw("demo", comparison_view(summaries), title="rlvr show --sample")
     upstream = open_sample("upstream")
     verdict = verdict_view(diagnose_run(upstream.run), run=upstream.argument, title="upstream")
+    draw_rewards()
     draw("verdict", verdict, title="rlvr diagnose --sample upstream", width=110)
+
+
+def draw_rewards() -> None:
+    """Draw what `rlvr rewards --sample --plot docs/pictures/rewards.svg` draws."""
+    repaired = open_sample("repaired").run
+    info = repaired.info
+    table = repaired.to_arrow(REWARD_COLUMNS, mode=Mode.TRAIN)
+    use = examine_rewards(table, info.components if info else {})
+    picture = reward_picture(use, title="repaired, training rollouts")
+    save_picture(picture, PICTURES / "rewards.svg")
 
 
 def draw(name: str, page: RenderableType, *, title: str, width: int = 92) -> None:

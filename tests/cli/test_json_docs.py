@@ -57,6 +57,7 @@ COMMANDS = {
     "verdicts": ["diagnose", "--sample"],
     "ledger": ["ledger", "demo"],
     "ledgers": ["ledger", "--sample"],
+    "rewards": ["rewards", "demo"],
     "status": ["status", "demo"],
     "parity": ["parity", "demo", "detailed"],
     "prune": ["prune", "demo", "--drop-tokens", "--dry-run"],

@@ -92,8 +92,30 @@ class Columns:
         """The values of a component, NaN where its scorer gave none. Shape (rollouts,)."""
         return self._components[name]
 
+    def named(self, component: str) -> Mask:
+        """Where the component was to be scored, whether it got a value or not."""
+        found = np.zeros(len(self), np.bool_)
+        found[self._scores[component][0]] = True
+        return found
+
+    def unscored(self, component: str) -> Mask:
+        """Where its scorer gave no value at all; NaN is one. Shape (rollouts,)."""
+        rows, _, valued = self._scores[component]
+        found = np.zeros(len(self), np.bool_)
+        found[rows[~valued]] = True
+        return found
+
     @cached_property
     def _components(self) -> dict[str, Floats]:
+        found = {}
+        for name, (rows, values, _) in self._scores.items():
+            found[name] = np.full(len(self), np.nan)
+            found[name][rows] = values
+        return found
+
+    @cached_property
+    def _scores(self) -> dict[str, tuple[Ints, Floats, Mask]]:
+        """By component the rows that name it, its values there, and where there is one."""
         rewards: Any = self.table["rewards"].combine_chunks()
         if not len(self):
             return {}
@@ -103,9 +125,8 @@ class Columns:
         keys = rewards.keys[inside].dictionary_encode()
         places = np.asarray(keys.indices.to_numpy(zero_copy_only=False))
         values = rewards.items[inside].to_numpy(zero_copy_only=False)
-        found = {}
-        for place, name in enumerate(keys.dictionary.to_pylist()):
-            column = np.full(len(self), np.nan)
-            column[rows[places == place]] = values[places == place]
-            found[str(name)] = column
-        return found
+        valued = np.asarray(rewards.items[inside].is_valid())
+        return {
+            str(name): (rows[places == at], values[places == at], valued[places == at])
+            for at, name in enumerate(keys.dictionary.to_pylist())
+        }

@@ -92,6 +92,41 @@ def clustered(hits: Floats, trials: Floats, *, z: float = Z) -> Share:
     return share(hit, tried, clusters=min(max(independent, count), tried), z=z)
 
 
+def student_t(z: float, freedom: int) -> float:
+    """Student's t at the normal quantile z: the expansion of M. Abramowitz and I. Stegun, 1964,
+    equation 26.7.5. NaN without a degree of freedom."""
+    if freedom < 1:
+        return math.nan
+    return (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """A mean over independent values with the bounds of its interval; NaN where nobody can tell.
+
+    `count` is how many values there are.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+def mean_of(values: Floats, *, z: float = Z_95) -> Mean:
+    """The mean of the values, shape (count,), with Student's interval; bounds NaN below two."""
+    count = len(values)
+    value = float(values.mean()) if count else math.nan
+    spread = float(values.std(ddof=1)) if count > 1 else math.nan
+    half = student_t(z, count - 1) * spread / math.sqrt(max(count, 1))
+    return Mean(value=value, low=value - half, high=value + half, count=count)
+
+
 def onset(series: Sequence[tuple[int, float]], threshold: float) -> int | None:
     """The first step at or above the threshold from which on the mean is so too, else None."""
     total, count, found = 0.0, 0, None

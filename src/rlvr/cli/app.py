@@ -14,6 +14,7 @@ from rlvr.cli.parity import parity
 from rlvr.cli.preflight import CONTEXT, preflight
 from rlvr.cli.prune import prune
 from rlvr.cli.rescore import rescore
+from rlvr.cli.rewards import rewards
 from rlvr.cli.show import show
 from rlvr.cli.status import status
 
@@ -38,6 +39,7 @@ def build() -> typer.Typer:
     app.command("preflight", context_settings=CONTEXT)(preflight)
     app.command("prune")(prune)
     app.command("rescore")(rescore)
+    app.command("rewards")(rewards)
     app.command("show")(show)
     app.command("status")(status)
     return app
@@ -70,6 +72,7 @@ def root(
       rlvr diagnose outputs/demo        why its reward does not improve
       rlvr show outputs/demo            one run on a page
       rlvr show outputs/demo ID         one trajectory in full
+      rlvr rewards outputs/demo         which component decides the advantages
       rlvr parity outputs/a outputs/b   why two runs score differently
       rlvr import their/run             what another tool recorded, as a run
       rlvr export outputs/demo --to trl --output completions

@@ -8,15 +8,12 @@ import numpy as np
 
 from rlvr.analysis.columns import Floats, Ints, Mask
 from rlvr.analysis.statistics import Share, Side, clustered
+from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Number, Severity, Unknown
 from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.rollouts import Rollouts
-from rlvr.diagnosis.thresholds import (
-    EARLY_SHARE,
-    FLAT_SPREAD,
-    LARGE_MAJORITY,
-)
+from rlvr.diagnosis.thresholds import EARLY_SHARE, LARGE_MAJORITY
 from rlvr.record import Trajectory
 
 

@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 
 from rlvr.analysis.columns import Floats, Ints, Mask
+from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.gaps import Gaps
 from rlvr.diagnosis.normalisation import FLAT_ADVANTAGE, AdvantageCheck, check_advantages
 from rlvr.diagnosis.rollouts import Rollouts
-from rlvr.diagnosis.thresholds import FLAT_SPREAD
 
 _FULL = 0.999
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from rlvr.analysis.advantage import EPSILON
 from rlvr.analysis.columns import Floats, Mask
+from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.rollouts import Rollouts
-from rlvr.diagnosis.thresholds import FLAT_SPREAD, UNAFFECTED
+from rlvr.diagnosis.thresholds import UNAFFECTED
 
 _CLOSE = 1e-3  # trainers compute in float32, and other orders of summation are allowed
 _ROUNDING = 4 * 6e-8  # float32, of the reward itself

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rlvr.analysis.columns import Columns, Floats, Ints, Mask
-from rlvr.diagnosis.thresholds import FLAT_SPREAD, RECENT_SHARE, RECENT_STEPS
+from rlvr.analysis.within import FLAT_SPREAD, step_means
+from rlvr.diagnosis.thresholds import RECENT_SHARE, RECENT_STEPS
 
 ROLLOUT_COLUMNS = (
     "id",
@@ -142,16 +143,7 @@ class Rollouts(Columns):
         self, values: npt.NDArray[Any], where: Mask | None = None
     ) -> list[tuple[int, float]]:
         """(step, mean of the values that are not NaN) for each step that has one."""
-        numbers = np.asarray(values, dtype=np.float64)
-        chosen = ~np.isnan(numbers) if where is None else where & ~np.isnan(numbers)
-        places = np.searchsorted(self.steps, self.step[chosen])
-        totals = np.bincount(places, weights=numbers[chosen], minlength=len(self.steps))
-        counts = np.bincount(places, minlength=len(self.steps))
-        return [
-            (int(step), float(total / count))
-            for step, total, count in zip(self.steps, totals, counts, strict=True)
-            if count
-        ]
+        return step_means(self.step, values, where)
 
     def clusters(self, where: Mask | None = None) -> int:
         """How many groups the rollouts belong to."""

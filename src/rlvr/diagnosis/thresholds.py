@@ -1,9 +1,5 @@
 """Where the line is drawn, and why there. Shares are between 0 and 1, logprobs in nats."""
 
-FLAT_SPREAD = 1e-6
-"""Rewards of a group that differ by less are equal: they are computed in float32, and their
-advantages stay below 0.01 beside GRPO's epsilon of 1e-4."""
-
 RECENT_SHARE = 1 / 3
 RECENT_STEPS = 10
 """What "now" means in a run: its last third, but ten steps at least, so that a mean over it holds

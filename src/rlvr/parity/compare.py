@@ -1,5 +1,6 @@
 """Two sides, compared."""
 
+from rlvr.analysis.within import outcome_name
 from rlvr.errors import ConfigurationError
 from rlvr.parity.account import Accounted, account_of
 from rlvr.parity.differences import differences_of
@@ -83,12 +84,7 @@ def _measure(pair: Pair, asked: str | None) -> tuple[str | None, tuple[str, ...]
 
 def _heaviest(side: Side) -> str | None:
     """Its component of the largest weight, else its only one."""
-    weights = weights_of(side)
-    present = [name for name in weights if name in side.columns.component_names]
-    if present:
-        return max(present, key=lambda name: abs(weights[name]))
-    names = side.columns.component_names
-    return names[0] if len(names) == 1 else None
+    return outcome_name(None, weights_of(side), side.columns.component_names)
 
 
 def _total(total: Accounted | None) -> Account | None:

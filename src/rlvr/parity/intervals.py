@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Floats, Ints
-from rlvr.analysis.statistics import Z_95, clustered
+from rlvr.analysis.statistics import Z_95, clustered, student_t
 
 Z_99 = 2.575829
 """Of 99 %: for each of the twenty or so questions that are asked beside the gap."""
@@ -75,7 +75,7 @@ def estimate(of: Sums, *, z: float = Z_95) -> Estimate:
         share = clustered(own.hits, own.trials, z=z)
         low, high = min(share.low, value), max(share.high, value)
     else:
-        half = _t(z, count - 1) * math.sqrt(_variance(own.hits, own.trials))
+        half = student_t(z, count - 1) * math.sqrt(_variance(own.hits, own.trials))
         low, high = value - half, value + half
     return Estimate(value=value, low=low, high=high, n=round(tried), clusters=count)
 
@@ -128,16 +128,3 @@ def _correlation(a: Sums, b: Sums) -> float:
     of_a, of_b = _influence(a), _influence(b)
     scale = math.sqrt(float((of_a**2).sum()) * float((of_b**2).sum()))
     return float((of_a * of_b).sum()) / scale if scale > 0 else 0.0
-
-
-def _t(z: float, freedom: int) -> float:
-    """Student's t at the normal quantile z: the expansion of M. Abramowitz and I. Stegun, 1964,
-    equation 26.7.5. NaN without a degree of freedom."""
-    if freedom < 1:
-        return math.nan
-    return (
-        z
-        + (z**3 + z) / (4 * freedom)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
-    )

@@ -4,7 +4,7 @@ import statistics
 from typing import Any
 
 from rlvr.analysis.statistics import Side, share
-from rlvr.diagnosis.thresholds import FLAT_SPREAD
+from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.preflight.dry_batch import DryBatch, DryRollout, Undecidable, repaired, sharded
 from rlvr.preflight.thresholds import CUT
 from rlvr.record.check import Check, CheckStatus

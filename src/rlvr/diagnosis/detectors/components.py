@@ -8,6 +8,7 @@ import numpy as np
 
 from rlvr.analysis.columns import Floats
 from rlvr.analysis.statistics import Side, onset, share
+from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -25,7 +26,6 @@ from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.thresholds import (
     CONSTANT,
     CONSTANT_FOR_SURE,
-    FLAT_SPREAD,
     MINOR_WEIGHT,
     MOST_WEIGHT,
     SATURATED,

@@ -6,8 +6,8 @@ from itertools import combinations
 
 import numpy as np
 
-from rlvr.analysis.columns import Floats, Ints
-from rlvr.analysis.statistics import Z
+from rlvr.analysis.columns import Floats
+from rlvr.analysis.within import FLAT_SPREAD, Correlation, correlation, deviations
 from rlvr.diagnosis.detectors.wording import counted, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -21,37 +21,29 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
-from rlvr.diagnosis.thresholds import CANCELLED, CONFLICT, CONFLICT_GROUPS, FLAT_SPREAD
+from rlvr.diagnosis.thresholds import CANCELLED, CONFLICT, CONFLICT_GROUPS
 
 CODE = "components-conflict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
-    """Two weighted components within groups.
-
-    `correlation` is that of their deviations from the group's mean, `high` the upper bound of its
-    interval of 99 %. `remaining` is the variance of their sum, relative to what it would be without
-    correlation. `groups` counts those in which both vary.
-    """
+    """Two weighted components and their correlation within groups, with an interval of 99 %."""
 
     first: str
     second: str
-    correlation: float
-    high: float
-    remaining: float
-    groups: int
+    within: Correlation
 
 
 def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     """Pairs of weighted components whose deviations from the group's mean are opposed."""
-    deviations = _deviations(evidence)
+    weighted_deviations = _deviations(evidence)
     known = evidence.rollouts.component_names
     weighted = [name for name in known if evidence.signal.weights.get(name, 0.0)]
     if len(weighted) == 1:
         sentence = f"the reward has one weighted component, {weighted[0]}"
         return (Healthy(code=CODE, sentence=sentence),)
-    if len(deviations) < 2:
+    if len(weighted_deviations) < 2:
         return (
             Unknown(
                 code=CODE,
@@ -61,26 +53,28 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
         )
     group = evidence.rollouts.group
     pairs = [
-        pair
-        for first, second in combinations(deviations, 2)
-        if (pair := _pair(first, second, deviations[first], deviations[second], group)) is not None
+        _Pair(first=first, second=second, within=within)
+        for first, second in combinations(weighted_deviations, 2)
+        if (within := correlation(weighted_deviations[first], weighted_deviations[second], group))
     ]
-    judged = [pair for pair in pairs if pair.groups >= CONFLICT_GROUPS]
-    opposed = sorted((pair for pair in judged if pair.high < CONFLICT), key=lambda p: p.remaining)
+    judged = [pair for pair in pairs if pair.within.groups >= CONFLICT_GROUPS]
+    opposed = sorted(
+        (pair for pair in judged if pair.within.high < CONFLICT), key=lambda p: p.within.remaining
+    )
     if opposed:
-        return (_finding(evidence, opposed, deviations),)
+        return (_finding(evidence, opposed, weighted_deviations),)
     if judged:
-        lowest = min(judged, key=lambda pair: pair.correlation)
-        if lowest.correlation < CONFLICT:
+        lowest = min(judged, key=lambda pair: pair.within.value)
+        if lowest.within.value < CONFLICT:
             return (_unsure(lowest),)
         return (
             Healthy(
                 code=CODE,
                 sentence=f"no two components pull apart within groups; the lowest correlation is"
-                f" {lowest.correlation:+.2f}, of {lowest.first} and {lowest.second}",
+                f" {lowest.within.value:+.2f}, of {lowest.first} and {lowest.second}",
             ),
         )
-    most = max((pair.groups for pair in pairs), default=0)
+    most = max((pair.within.groups for pair in pairs), default=0)
     return (
         Unknown(
             code=CODE,
@@ -94,9 +88,9 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
 def _unsure(pair: _Pair) -> Unknown:
     return Unknown(
         code=CODE,
-        because=f"{pair.first} and {pair.second} have a correlation of {pair.correlation:+.2f}"
-        f" within {counted(pair.groups, 'group')}, which may be chance: the interval goes up to"
-        f" {pair.high:+.2f}",
+        because=f"{pair.first} and {pair.second} have a correlation of {pair.within.value:+.2f}"
+        f" within {counted(pair.within.groups, 'group')}, which may be chance: the interval goes up"
+        f" to {pair.within.high:+.2f}",
         needs="more steps",
     )
 
@@ -113,49 +107,19 @@ def _deviations(evidence: RunEvidence) -> dict[str, Floats]:
         weight = evidence.signal.weights.get(name, 0.0)
         if not weight or not math.isfinite(weight):
             continue
-        values = rollouts.component(name)
-        scored = np.isfinite(values)
-        sound = np.where(scored, values, 0.0)
-        counts = np.bincount(group, weights=scored)
-        means = np.bincount(group, weights=sound) / np.maximum(counts, 1)
-        deviation = np.where(scored, sound - means[group], 0.0)
+        deviation = deviations(rollouts.component(name), group)
         if np.abs(deviation).max(initial=0.0) > FLAT_SPREAD:
             found[name] = weight * deviation
     return found
-
-
-def _pair(first: str, second: str, x: Floats, y: Floats, group: Ints) -> _Pair | None:
-    """The correlation within groups. Its variance is that of the sum over groups of each group's
-    influence (the delta method), on Fisher's z scale; R. A. Fisher, 1921."""
-    xx, yy, xy = (np.bincount(group, weights=p) for p in (x * x, y * y, x * y))
-    both = (xx > FLAT_SPREAD**2) & (yy > FLAT_SPREAD**2)
-    sum_xx, sum_yy = float(xx.sum()), float(yy.sum())
-    groups = int(both.sum())
-    if not groups:
-        return None
-    scale = math.sqrt(sum_xx * sum_yy)
-    correlation = float(xy.sum()) / scale
-    influence = xy / scale - correlation / 2 * (xx / sum_xx + yy / sum_yy)
-    margin = max(1 - correlation**2, 1e-6)
-    error = max(math.sqrt(float((influence**2).sum())) / margin, 1 / math.sqrt(max(groups - 3, 1)))
-    z = math.atanh(max(min(correlation, 1 - 1e-6), -1 + 1e-6))
-    return _Pair(
-        first=first,
-        second=second,
-        correlation=correlation,
-        high=math.tanh(z + Z * error),
-        remaining=1 + 2 * float(xy.sum()) / (sum_xx + sum_yy),
-        groups=groups,
-    )
 
 
 def _finding(evidence: RunEvidence, opposed: list[_Pair], deviations: dict[str, Floats]) -> Finding:
     rollouts = evidence.rollouts
     worst = opposed[0]
     x, y = deviations[worst.first], deviations[worst.second]
-    cancels = worst.remaining < CANCELLED
+    cancels = worst.within.remaining < CANCELLED
     consequence = (
-        f"of what the two would teach together, {percent(1 - worst.remaining)} cancels out"
+        f"of what the two would teach together, {percent(1 - worst.within.remaining)} cancels out"
         if cancels
         else "the larger one decides"
     )
@@ -164,14 +128,14 @@ def _finding(evidence: RunEvidence, opposed: list[_Pair], deviations: dict[str, 
         code=CODE,
         severity=Severity.WARNING if cancels else Severity.NOTE,
         sentence=f"Where {worst.first} is above its group's mean, {worst.second} is mostly below"
-        f" (correlation {worst.correlation:+.2f}): {consequence}.",
+        f" (correlation {worst.within.value:+.2f}): {consequence}.",
         rollouts=len(rollouts),
         numbers=tuple(
             Number(name=f"{name} of {pair.first} and {pair.second}", value=value)
             for pair in opposed
             for name, value in (
-                ("correlation within groups", pair.correlation),
-                ("remaining variance", pair.remaining),
+                ("correlation within groups", pair.within.value),
+                ("remaining variance", pair.within.remaining),
             )
         ),
         plot=Plot(

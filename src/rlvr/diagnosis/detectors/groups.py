@@ -7,6 +7,7 @@ import numpy as np
 
 from rlvr.analysis.columns import Mask
 from rlvr.analysis.statistics import Share, Side, onset, share
+from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.detectors.wording import listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import (
@@ -21,7 +22,7 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
-from rlvr.diagnosis.thresholds import FLAT_COSTLY, FLAT_HOPELESS, FLAT_NOTED, FLAT_SPREAD
+from rlvr.diagnosis.thresholds import FLAT_COSTLY, FLAT_HOPELESS, FLAT_NOTED
 
 CODE = "zero-variance-groups"
 

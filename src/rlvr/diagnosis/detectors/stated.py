@@ -7,8 +7,9 @@ import numpy as np
 
 from rlvr.analysis.columns import Floats, Mask
 from rlvr.analysis.statistics import Share, Side, share
+from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.evidence import RunEvidence
-from rlvr.diagnosis.thresholds import FLAT_SPREAD, STATING_GROUPS
+from rlvr.diagnosis.thresholds import STATING_GROUPS
 from rlvr.record import Trajectory
 from rlvr.utils.answers import final_answer
 from rlvr.utils.tags import boxed, tag_bodies

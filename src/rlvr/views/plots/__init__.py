@@ -9,6 +9,7 @@ from rlvr.views.plots.panels import (
     Panel,
     Picture,
     SharePanel,
+    thinned,
 )
 from rlvr.views.plots.saving import PlotFormat, picture_bytes, plot_format, save_picture
 
@@ -25,4 +26,5 @@ __all__ = [
     "picture_bytes",
     "plot_format",
     "save_picture",
+    "thinned",
 ]

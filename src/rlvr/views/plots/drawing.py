@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TITLE_CHARS = 70
 _LARGEST = 1e100
-_FEW = 40
+_FEW = 20
 _MAX_CELLS = 24
 
 
@@ -131,7 +131,7 @@ def _heat(axes: "Axes", panel: HeatPanel) -> None:
         aspect="auto",
     )
     axes.grid(visible=False)
-    names = [label(name, 18) for name in columns]
+    names = [label(name, 22) for name in columns]
     axes.set_xticks(range(len(columns)), names, rotation=30, ha="right")
     axes.set_yticks(range(len(rows)), [label(name, 24) for name in rows])
     for (y, x), value in np.ndenumerate(cells):

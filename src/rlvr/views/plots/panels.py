@@ -4,13 +4,33 @@ Every text may come from a model or a stranger: it is made inert, cut and drawn 
 that is not finite, or too large to draw (beyond 1e100), leaves a gap.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 Points = Sequence[tuple[float, float]]
 
 MAX_LINES = 12
 """Lines of one panel; how many more there would be is said in its title."""
+
+
+MOST_POINTS = 120
+"""Points from which on a line of noisy steps is a smear."""
+
+
+def thinned(points: Points, most: int = MOST_POINTS) -> Points:
+    """At most that many points: means over equal numbers of consecutive ones, NaN left out."""
+    if len(points) <= most:
+        return points
+    bounds = [at * len(points) // most for at in range(most + 1)]
+    return [_mean(points[start:stop]) for start, stop in pairwise(bounds)]
+
+
+def _mean(points: Points) -> tuple[float, float]:
+    ys = [y for _, y in points if math.isfinite(y)]
+    x = sum(x for x, _ in points) / len(points)
+    return x, sum(ys) / len(ys) if ys else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

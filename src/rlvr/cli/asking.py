@@ -1,0 +1,60 @@
+"""Of which rollouts of a run a question is asked."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rlvr.cli.opening import Opened, open_named, open_sample, shown_path
+from rlvr.cli.output import say
+from rlvr.cli.selection import chosen_steps
+from rlvr.errors import ConfigurationError
+from rlvr.record import Mode
+
+MANY = 20_000
+"""Rollouts from which on reading takes more than a moment, so that it is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A run, and the rollouts of it that are asked about."""
+
+    opened: Opened
+    mode: Mode
+    steps: int | range | None = None
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The keywords of `Run.to_arrow` for them."""
+        return {"mode": self.mode, "step": self.steps}
+
+    @property
+    def named(self) -> str:
+        """The run in some words, for the title of a page or a picture."""
+        info = self.opened.run.info
+        named = info.name if info and info.name else self.opened.run.id
+        kind = "training" if self.mode is Mode.TRAIN else "evaluation"
+        return f"{named}, {kind} rollouts"
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What a JSON document says of them."""
+        run = self.opened.run
+        return {"run": run.id, "place": shown_path(run.path), "mode": self.mode.value}
+
+
+def ask(run: str | None, *, sample: bool, mode: Mode | None, steps: str | None) -> Asked:
+    """The run that is named, or the bundled one, and its training or else its evaluations.
+
+    Raises:
+        ConfigurationError: no run is named, or `steps` is no range.
+        RunNotFound: there is no such run.
+    """
+    chosen = chosen_steps(None, steps)
+    if run is None and not sample:
+        raise ConfigurationError("name a run, or use --sample; `rlvr list` shows what there is.")
+    opened = open_sample(run or "repaired") if sample else open_named(run or "", foreign=True)
+    recorded = opened.run.status().recorded
+    if recorded > MANY:
+        say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
+    if mode is None:
+        mode = Mode.TRAIN if opened.run.steps(Mode.TRAIN) else Mode.EVAL
+    return Asked(opened=opened, mode=mode, steps=chosen)
