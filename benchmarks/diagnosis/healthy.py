@@ -4,15 +4,14 @@ Trains the demo's repaired policy with twelve other seeds and settings, draws si
 runs, and counts the runs with a finding of severity error; each with its code. A healthy run has
 none: every one counted here is a false alarm.
 
-    python benchmarks/diagnosis/healthy.py --out /tmp/healthy              # trains, in 20 minutes
-    python benchmarks/diagnosis/healthy.py --read /tmp/healthy             # trains nothing
-    python benchmarks/diagnosis/healthy.py --simulated 100                 # simulates only
-    python benchmarks/diagnosis/healthy.py --read /tmp/healthy --simulated 1000 --json
+    python -m benchmarks.diagnosis.healthy --out /tmp/healthy              # trains, in 20 minutes
+    python -m benchmarks.diagnosis.healthy --read /tmp/healthy             # trains nothing
+    python -m benchmarks.diagnosis.healthy --simulated 100                 # simulates only
+    python -m benchmarks.diagnosis.healthy --read /tmp/healthy --simulated 1000 --json
 """
 
 import argparse
 import json
-import math
 import sys
 import time
 from collections import Counter
@@ -20,6 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from benchmarks.diagnosis.answers import rate_of
 
 import rlvr
 from rlvr.demo.settings import DemoSettings
@@ -43,8 +44,6 @@ HEALTHY: dict[str, DemoSettings] = {
     ),
 }
 """Healthy trainings of the demo, each with another seed."""
-
-_Z = 1.96  # of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if folder is not None:
         report["trained"] = _summary([_of_folder(path) for path in _runs(folder)])
     if asked.simulated:
-        report["simulated"] = _summary([_of_seed(seed) for seed in range(asked.simulated)])
+        report["simulated"] = _summary(
+            [_of_seed(asked.first_seed + seed) for seed in range(asked.simulated)]
+        )
     if asked.json:
         print(json.dumps(report, indent=2))
     else:
@@ -136,27 +137,18 @@ def _diagnosed(name: str, load: Callable[[], RunEvidence]) -> Diagnosed:
 
 def _summary(runs: Sequence[Diagnosed]) -> dict[str, Any]:
     false_alarms = sum(bool(run.errors) for run in runs)
-    low, high = _interval(false_alarms, len(runs))
+    rate = rate_of(bool(run.errors) for run in runs)
     return {
         "runs": len(runs),
         "rollouts": sum(run.rollouts for run in runs),
         "with_an_error": false_alarms,
-        "interval_95": [low, high],
+        "interval_95": [rate.low, rate.high],
         "errors": dict(Counter(code for run in runs for code in run.errors)),
         "warnings": dict(Counter(code for run in runs for code in run.warnings)),
         "notes": dict(Counter(code for run in runs for code in run.notes)),
         "slowest_diagnosis_s": max(run.seconds for run in runs),
         "each": [asdict(run) for run in runs],
     }
-
-
-def _interval(hits: int, trials: int) -> tuple[float, float]:
-    """Wilson's interval of 95 % (E. B. Wilson, 1927)."""
-    value, z2 = hits / trials, _Z * _Z
-    centre = (value + z2 / (2 * trials)) / (1 + z2 / trials)
-    spread = value * (1 - value) / trials + z2 / (4 * trials * trials)
-    half = _Z / (1 + z2 / trials) * math.sqrt(spread)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _show(report: dict[str, dict[str, Any]]) -> None:
@@ -185,6 +177,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="*", choices=list(HEALTHY), help="train these alone")
     parser.add_argument("--read", type=Path, help="diagnose the runs of a folder, train nothing")
     parser.add_argument("--simulated", type=int, default=0, help="how many simulated runs")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first seed of these")
     parser.add_argument("--json", action="store_true")
     return parser
 

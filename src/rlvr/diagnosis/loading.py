@@ -31,13 +31,19 @@ def diagnose_run(run: Run | str | Path, *, since: int | None = None) -> Verdict:
     return diagnose(load_evidence(opened, since=since))
 
 
-def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
-    """The training rollouts of a run, from step `since` on if given.
+def load_evidence(run: Run, *, since: int | None = None, until: int | None = None) -> RunEvidence:
+    """The training rollouts of a run, of the steps from `since` to `until` where they are given.
+
+    With `until` it is what a diagnosis at that step would have seen, but for a later rescoring.
 
     Contents and token details are those of at most eight steps, spread evenly, the last among
     them; so memory is bounded by the columns.
     """
-    steps = [step for step in run.steps(Mode.TRAIN) if since is None or step >= since]
+    steps = [
+        step
+        for step in run.steps(Mode.TRAIN)
+        if (since is None or step >= since) and (until is None or step <= until)
+    ]
     span = range(steps[0], steps[-1] + 1) if steps else range(0)
     table = run.to_arrow(ROLLOUT_COLUMNS, mode=Mode.TRAIN, step=span)
     pruning = run.pruning()
@@ -51,7 +57,8 @@ def load_evidence(run: Run, *, since: int | None = None) -> RunEvidence:
         contents=tuple(_some(run, chosen, _CONTENTS_PER_STEP, tokens=False)),
         details=tuple(_some(run, detailed, _DETAILS_PER_STEP, tokens=True)),
         vocabulary=run.vocabulary(),
-        metrics=tuple(run.metrics()),
+        # What is logged of a step stands under the number of the next one: its update is counted.
+        metrics=tuple(row for row in run.metrics() if until is None or row.step <= until + 1),
         disagreeing=frozenset(id for id in rescored if not rescored[id]) if rescored else None,
         rescored=frozenset(rescored) if rescored else None,
         superseded=_superseded(run, span, table.num_rows),
