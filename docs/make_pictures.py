@@ -1,16 +1,23 @@
 """Draw the pictures of the docs from the bundled sample.
 
 python docs/make_pictures.py
+python docs/make_pictures.py RUN    that of docs/prompt.md too, from the run that it makes
 """
 
 import re
+import sys
 from pathlib import Path
 
 from rich.console import Console, RenderableType
 
 from rlvr.analysis import SUMMARY_COLUMNS, summarise
 from rlvr.analysis.rewards import REWARD_COLUMNS, examine_rewards
-from rlvr.cli.opening import open_sample
+from rlvr.cli.contrast import contrast_page
+from rlvr.cli.contrasting import Wanted, contrast_run
+from rlvr.cli.histories import named_example, read_example, read_table
+from rlvr.cli.opening import Opened, open_named, open_sample
+from rlvr.cli.paging import Page
+from rlvr.cli.prompt import example_page
 from rlvr.diagnosis import diagnose_run
 from rlvr.record import Mode
 from rlvr.views.plots import save_picture
@@ -19,6 +26,7 @@ from rlvr.views.terminal.run import comparison_view
 from rlvr.views.terminal.verdict import verdict_view
 
 PICTURES = Path(__file__).parent / "pictures"
+EXAMPLE = "2hop__711738_960673"
 
 
 def main() -> None:
@@ -33,6 +41,19 @@ def main() -> None:
     verdict = verdict_view(diagnose_run(upstream.run), run=upstream.argument, title="upstream")
     draw_rewards()
     draw("verdict", verdict, title="rlvr diagnose --sample upstream", width=110)
+    found = contrast_run(upstream.run, Wanted())
+    page = contrast_page(upstream, found, Page(total=0, offset=0, limit=12))
+    draw("contrast", page, title="rlvr contrast --sample upstream --limit 12", width=110)
+    if len(sys.argv) > 1:
+        draw_prompt(open_named(sys.argv[1]))
+
+
+def draw_prompt(opened: Opened) -> None:
+    """The page of EXAMPLE, which the run of docs/prompt.md visits at every step."""
+    table = read_table(opened.run, component=None, threshold=None)
+    name = named_example(table, EXAMPLE)
+    page = example_page(opened, read_example(table, name), Page(total=0, offset=0, limit=12))
+    draw("prompt", page, title=f"rlvr prompt {opened.argument} {name} --limit 12", width=110)
 
 
 def draw_rewards() -> None:

@@ -127,6 +127,36 @@ def mean_of(values: Floats, *, z: float = Z_95) -> Mean:
     return Mean(value=value, low=value - half, high=value + half, count=count)
 
 
+def student_p(t: float, freedom: int) -> float:
+    """The chance that Student's t lies as far from 0 as this, on either side: equations 26.7.3 and
+    26.7.4 of the same book. NaN for NaN, and without a degree of freedom; exact to 1e-15."""
+    if freedom < 1 or math.isnan(t):
+        return math.nan
+    angle = math.atan2(abs(t), math.sqrt(freedom))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedom % 2
+    term = cosine if odd else 1.0
+    total = 0.0 if freedom == 1 else term
+    for at in range(2 + odd, freedom - 1, 2):
+        term *= cosine**2 * (at - 1) / at
+        total += term
+    inside = 2 / math.pi * (angle + sine * total) if odd else sine * total
+    return min(max(1.0 - inside, 0.0), 1.0)
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """The q-value of each p-value: the share of false discoveries that is expected among all those
+    at least as small (Y. Benjamini and Y. Hochberg, 1995). p-values are no NaN."""
+    count = len(p_values)
+    found = [1.0] * count
+    least = 1.0
+    ordered = sorted(range(count), key=lambda at: -p_values[at])
+    for rank, at in zip(range(count, 0, -1), ordered, strict=True):
+        least = min(least, p_values[at] * count / rank)
+        found[at] = least
+    return found
+
+
 def onset(series: Sequence[tuple[int, float]], threshold: float) -> int | None:
     """The first step at or above the threshold from which on the mean is so too, else None."""
     total, count, found = 0.0, 0, None

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from rlvr.cli.contrast import contrast
 from rlvr.cli.demo import demo
 from rlvr.cli.diagnose import diagnose
 from rlvr.cli.export import export
@@ -12,6 +13,7 @@ from rlvr.cli.ledger import ledger
 from rlvr.cli.list import list_runs
 from rlvr.cli.parity import parity
 from rlvr.cli.preflight import CONTEXT, preflight
+from rlvr.cli.prompt import prompt
 from rlvr.cli.prune import prune
 from rlvr.cli.rescore import rescore
 from rlvr.cli.rewards import rewards
@@ -29,6 +31,7 @@ def build() -> typer.Typer:
         add_completion=False,
     )
     app.callback()(root)
+    app.command("contrast")(contrast)
     app.command("demo")(demo)
     app.command("diagnose")(diagnose)
     app.command("export")(export)
@@ -37,6 +40,7 @@ def build() -> typer.Typer:
     app.command("list")(list_runs)
     app.command("parity")(parity)
     app.command("preflight", context_settings=CONTEXT)(preflight)
+    app.command("prompt")(prompt)
     app.command("prune")(prune)
     app.command("rescore")(rescore)
     app.command("rewards")(rewards)

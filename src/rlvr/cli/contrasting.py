@@ -1,0 +1,260 @@
+"""Read what a contrast needs, in portions: the columns of all rollouts, the messages of some."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rlvr.errors import ConfigurationError, RecordNotFound
+from rlvr.record import Mode, Part
+
+if TYPE_CHECKING:
+    from rlvr.analysis.contrast import (
+        AlignedRow,
+        Contrast,
+        Portion,
+        Rollouts,
+        Sibling,
+        Split,
+        Traits,
+    )
+    from rlvr.analysis.outcome import Measure
+    from rlvr.record import Trajectory
+    from rlvr.runs import Run
+
+MOST_GROUPS = 512
+"""Groups whose messages are read: with 8 rollouts each some 4,000 rollouts, a few seconds."""
+
+MOST_STEPS = 64
+"""Steps that they are taken from: a step is read whole."""
+
+PAIRS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a person wants to be compared; None: chosen as `choose_measure` and `mode_of` say."""
+
+    mode: Mode | None = None
+    steps: int | range | None = None
+    component: str | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignedPair:
+    """A success and a failure of one group, action by action.
+
+    `distance` is how untypical their difference is, in standard deviations within groups;
+    `first_difference` the row in which they part, None where they never do.
+    """
+
+    group_id: str
+    step: int
+    success: "Sibling"
+    failure: "Sibling"
+    distance: float
+    rows: "tuple[AlignedRow, ...]"
+    first_difference: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrasted:
+    """All that the page says. `unscored` counts rollouts without a value of the measure; `read`
+    are the groups whose messages were read, `read_rollouts` their rollouts and `read_steps` the
+    steps they are from; `remarks` say what the record lacks."""
+
+    run: str
+    mode: Mode
+    measure: "Measure"
+    rollouts: int
+    unscored: int
+    split: "Split"
+    read: int
+    read_rollouts: int
+    read_steps: int
+    prompts: int
+    found: "Contrast"
+    pairs: tuple[AlignedPair, ...]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Siblings:
+    """The rollouts of one group, best first, and what they are judged by."""
+
+    group_id: str
+    question: str | None
+    measure: "Measure"
+    siblings: "tuple[Sibling, ...]"
+
+
+def mode_of(run: "Run", asked: Mode | None) -> Mode:
+    """Training where the run has any, else its evaluations, unless one is asked for."""
+    if asked is not None:
+        return asked
+    return Mode.TRAIN if run.steps(Mode.TRAIN) or not run.steps(Mode.EVAL) else Mode.EVAL
+
+
+def contrast_run(run: "Run", asked: Wanted, *, most_groups: int = MOST_GROUPS) -> Contrasted:
+    """What separates success from failure within the groups of a run.
+
+    Raises:
+        ConfigurationError: there is no such component.
+        RecordNotFound: no rollout matches.
+    """
+    import numpy as np
+
+    from rlvr.analysis.contrast import contrast, feature_table, typical_pairs
+
+    mode, rollouts, measure, split = _split(run, asked)
+    chosen = _portion(run, rollouts, split, most_groups)
+    rows = {id: row for row, id in enumerate(rollouts.ids)}
+    named, found = [], []
+    for id, traits in _traits(run, mode, chosen):
+        named.append(id)
+        found.append(traits)
+    places = np.array([rows[id] for id in named], np.int64)
+    table = feature_table(found)
+    success = split.success[places]
+    group = np.unique(rollouts.group[places], return_inverse=True)[1]
+    prompt = np.unique(rollouts.prompt[places], return_inverse=True)[1]
+    effects = contrast(table, success=success, group=group, prompt=prompt)
+    pairs = typical_pairs(table, effects, success=success, group=group, count=PAIRS)
+    return Contrasted(
+        run=run.id,
+        mode=mode,
+        measure=measure,
+        rollouts=len(rollouts),
+        unscored=int((~split.scored).sum()),
+        split=split,
+        read=len(np.unique(group)),
+        read_rollouts=len(named),
+        read_steps=len(chosen.ids),
+        prompts=len(np.unique(prompt)),
+        found=effects,
+        pairs=tuple(
+            _aligned(run, measure, named[pair.success], named[pair.failure], pair.distance)
+            for pair in pairs
+        ),
+        remarks=_remarks(run),
+    )
+
+
+def siblings(run: "Run", group: str, asked: Wanted) -> Siblings:
+    """The rollouts of one group, named by its id or the only beginning of one, best first.
+
+    Raises:
+        ConfigurationError: it is a trajectory's id, or several ids begin so.
+        RecordNotFound: there is no such group.
+    """
+    from rlvr.analysis.contrast import GROUP_COLUMNS, Rollouts, split_groups
+    from rlvr.analysis.outcome import choose_measure
+    from rlvr.cli.selection import find
+
+    members = find(run, group)
+    if not isinstance(members, list):
+        raise ConfigurationError(
+            f"{group!r} is a trajectory; its group is {members.group_id}, so write --group"
+            f" {members.group_id}."
+        )
+    first = members[0]
+    step = range(first.step, first.step + 1)
+    table = run.to_arrow(GROUP_COLUMNS, mode=first.mode, step=step, superseded=True)
+    rollouts = Rollouts(table=table)
+    measure = choose_measure(
+        rollouts, run.info, component=asked.component, threshold=asked.threshold
+    )
+    split = split_groups(rollouts, measure)
+    successes = {id for id, won in zip(rollouts.ids, split.success, strict=True) if won}
+    shown = [_sibling(member, measure, member.id in successes) for member in members]
+    return Siblings(
+        group_id=first.group_id,
+        question=first.question,
+        measure=measure,
+        siblings=tuple(sorted(shown, key=_best)),
+    )
+
+
+def _best(sibling: "Sibling") -> tuple[bool, float, int]:
+    value = sibling.value
+    known = value is not None and value == value  # noqa: PLR0124 - NaN
+    return not sibling.success, -value if known and value is not None else 0.0, sibling.sample
+
+
+def _split(run: "Run", asked: Wanted) -> "tuple[Mode, Rollouts, Measure, Split]":
+    from rlvr.analysis.contrast import GROUP_COLUMNS, Rollouts, split_groups
+    from rlvr.analysis.outcome import choose_measure
+
+    mode = mode_of(run, asked.mode)
+    table = run.to_arrow(GROUP_COLUMNS, mode=mode, step=asked.steps)
+    if not table.num_rows:
+        raise RecordNotFound(
+            f"run {run.id} has no {mode} rollouts{' at these steps' if asked.steps else ''};"
+            " `rlvr list` shows what there is."
+        )
+    rollouts = Rollouts(table=table)
+    measure = choose_measure(
+        rollouts, run.info, component=asked.component, threshold=asked.threshold
+    )
+    return mode, rollouts, measure, split_groups(rollouts, measure)
+
+
+def _portion(run: "Run", rollouts: "Rollouts", split: "Split", most: int) -> "Portion":
+    """The groups whose messages are read, of steps that still have them."""
+    import numpy as np
+
+    from rlvr.analysis.contrast import evenly_spread, portion
+
+    without = run.pruning().steps_without(Part.MESSAGES)
+    informative = np.unique(rollouts.numbers("step")[split.informative]).astype(int).tolist()
+    steps = evenly_spread([step for step in informative if step not in without], MOST_STEPS)
+    return portion(rollouts, split, steps, most=most)
+
+
+def _traits(run: "Run", mode: Mode, chosen: "Portion") -> "Iterator[tuple[str, Traits]]":
+    from rlvr.analysis.contrast import traits
+
+    for step, ids in chosen.ids.items():
+        wanted = frozenset(ids)
+        for trajectory in run.trajectories(mode=mode, step=step, tokens=False):
+            if trajectory.id in wanted:
+                yield trajectory.id, traits(trajectory)
+
+
+def _aligned(
+    run: "Run", measure: "Measure", success: str, failure: str, distance: float
+) -> AlignedPair:
+    from rlvr.analysis.contrast import aligned_actions, first_difference
+
+    won, lost = (run.trajectory(id) for id in (success, failure))
+    left, right = _sibling(won, measure, True), _sibling(lost, measure, False)
+    rows = aligned_actions(left.actions, right.actions)
+    return AlignedPair(
+        group_id=won.group_id,
+        step=won.step,
+        success=left,
+        failure=right,
+        distance=distance,
+        rows=rows,
+        first_difference=first_difference(rows),
+    )
+
+
+def _sibling(trajectory: "Trajectory", measure: "Measure", success: bool) -> "Sibling":
+    from rlvr.analysis.contrast import Sibling, actions
+
+    part = None if measure.component is None else trajectory.component(measure.component)
+    value = trajectory.reward if measure.component is None else part.value if part else None
+    return Sibling(
+        id=trajectory.id or "",
+        sample=trajectory.sample,
+        value=value,
+        reward=trajectory.reward,
+        success=success,
+        actions=actions(trajectory),
+    )
+
+
+def _remarks(run: "Run") -> tuple[str, ...]:
+    said: Sequence[str] = [*map(str, run.damaged), *run.pruning().sentences]
+    return tuple(said)
