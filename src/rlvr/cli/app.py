@@ -17,6 +17,7 @@ from rlvr.cli.prompt import prompt
 from rlvr.cli.prune import prune
 from rlvr.cli.rescore import rescore
 from rlvr.cli.rewards import rewards
+from rlvr.cli.search import search
 from rlvr.cli.show import show
 from rlvr.cli.status import status
 
@@ -44,6 +45,7 @@ def build() -> typer.Typer:
     app.command("prune")(prune)
     app.command("rescore")(rescore)
     app.command("rewards")(rewards)
+    app.command("search")(search)
     app.command("show")(show)
     app.command("status")(status)
     return app
@@ -77,6 +79,7 @@ def root(
       rlvr show outputs/demo            one run on a page
       rlvr show outputs/demo ID         one trajectory in full
       rlvr rewards outputs/demo         which component decides the advantages
+      rlvr search outputs/demo "words"  the trajectories that say so
       rlvr parity outputs/a outputs/b   why two runs score differently
       rlvr import their/run             what another tool recorded, as a run
       rlvr export outputs/demo --to trl --output completions

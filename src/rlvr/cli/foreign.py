@@ -1,12 +1,10 @@
 """A foreign recording opened by its path: imported into a cache of this user, and found again."""
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlvr.cli.output import say
-from rlvr.cli.progress import import_progress
+from rlvr.cli.progress import reading
 
 if TYPE_CHECKING:
     from rlvr.runs import Run
@@ -22,6 +20,7 @@ def open_foreign(path: Path) -> "Run | None":
     from rlvr.interchange import Options, recognise
     from rlvr.interchange.cache import Cache
     from rlvr.runs import open_run
+    from rlvr.utils.caches import cache_folder
     from rlvr.views.terminal.text import plural
 
     try:
@@ -34,7 +33,7 @@ def open_foreign(path: Path) -> "Run | None":
         say(f"rlvr: {found.format.title} at {path}, as imported before into {held}")
         return open_run(held)
     say(f"rlvr: {found.format.title} at {path}: importing it into the cache of this user")
-    with import_progress() as on_progress:
+    with reading("importing") as on_progress:
         report, folder = cache.add(found, on_progress=on_progress)
     damaged = (
         f", {report.damaged:,} damaged lines, rows or files left out" if report.damaged else ""
@@ -44,16 +43,3 @@ def open_foreign(path: Path) -> "Run | None":
         " them and says all of it"
     )
     return open_run(folder)
-
-
-def cache_folder() -> Path:
-    """Where this platform keeps what a program can make again; XDG_CACHE_HOME decides if set."""
-    chosen = os.environ.get("XDG_CACHE_HOME")
-    if chosen:
-        return Path(chosen) / "rlvr"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "rlvr"
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "rlvr" / "Cache"
-    return Path.home() / ".cache" / "rlvr"

@@ -9,7 +9,7 @@ import typer
 
 from rlvr.cli.opening import shown_path
 from rlvr.cli.output import say, show, show_json
-from rlvr.cli.progress import import_progress
+from rlvr.cli.progress import reading
 from rlvr.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def import_runs(
     found = recognise(source, options, named=named)
     say(f"rlvr: {found.format.title} at {source}")
     try:
-        with import_progress() as on_progress:
+        with reading("importing") as on_progress:
             report = import_source(
                 found, output_dir, group_by=GroupBy(group_by), on_progress=on_progress
             )

@@ -19,6 +19,7 @@ from rlvr.codec.rows import (
     metrics_from_table,
     metrics_to_table,
 )
+from rlvr.codec.shapes import to_message
 from rlvr.codec.text import MAX_DEPTH, dump, dump_plain, load, pack, unpack
 from rlvr.codec.trajectories import from_table, has_tokens, to_table
 from rlvr.codec.versions import check_format, mark_pruned, pruned_parts, stamp
@@ -52,6 +53,7 @@ __all__ = [
     "pruned_parts",
     "stamp",
     "text_hash",
+    "to_message",
     "to_table",
     "unpack",
     "unpack_floats",

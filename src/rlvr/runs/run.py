@@ -1,7 +1,7 @@
 """One recorded run, read."""
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ from rlvr.store import RUN_FILE, VOCABULARY_FILE, blob_path, folder_bytes, parse
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from rlvr.runs.search import Role, SearchPage, Sort
 
 
 class Run:
@@ -199,6 +201,61 @@ class Run:
         rewards = pd.DataFrame([dict(cell or ()) for cell in table["rewards"].to_pylist()])
         frame = table.drop_columns(["rewards"]).to_pandas()
         return pd.concat([frame, rewards.add_prefix("reward_")], axis=1)
+
+    def search(
+        self,
+        text: str,
+        *,
+        step: int | range | None = None,
+        mode: Mode | str | None = None,
+        group: str | None = None,
+        reward: tuple[float, float] | None = None,
+        tool: str | None = None,
+        roles: "Iterable[Role | str]" = (),
+        superseded: bool = False,
+        substring: bool = False,
+        sort: "Sort | str | None" = None,
+        limit: int = 20,
+        offset: int = 0,
+        cache: Path | None = None,
+    ) -> "SearchPage":
+        """The trajectories in whose texts the words stand, a page of them, each with its context.
+
+        The words are kept in an index, which is brought up to date first: in this user's caches, or
+        in the folder `cache`. docs/search.md has the language of queries.
+
+        Args:
+            text: the query; with `substring` a text that is found as it is written, without an
+                index.
+            tool: rollouts that called this tool only.
+            roles: the texts that are searched, such as "tool"; all, if none is named.
+            sort: "relevance" or "step"; without it relevance where no more than 5,000 match.
+
+        Raises:
+            ConfigurationError: the text is no query, or there is no such mode, role or sort.
+            StoreError: no index can be made, not even in memory.
+        """
+        from rlvr.runs.search import Filters, SearchRequest, named_roles, named_sort, search
+        from rlvr.utils.caches import cache_folder
+
+        filters = Filters(
+            step=step,
+            mode=_mode(mode),
+            group=group,
+            reward=reward,
+            tool=tool,
+            superseded=superseded,
+        )
+        request = SearchRequest(
+            text=text,
+            filters=filters,
+            roles=named_roles(roles),
+            substring=substring,
+            sort=named_sort(sort),
+            limit=limit,
+            offset=offset,
+        )
+        return search(self.path, request, caches=cache or cache_folder())
 
     def metrics(self, *, superseded: bool = False) -> list[MetricRow]:
         """What the trainer logged, by attempt and time."""

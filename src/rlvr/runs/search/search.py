@@ -1,0 +1,250 @@
+"""Search the texts of a run."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rlvr.errors import ConfigurationError, StoreError
+from rlvr.record import Part
+from rlvr.runs.files import Damage, RowFilter
+from rlvr.runs.search.database import IndexedFile, indexed_files
+from rlvr.runs.search.find import Filters, Found, Sort, find
+from rlvr.runs.search.hits import READ, FindSpans, SearchHit, hit, text_spans, word_spans
+from rlvr.runs.search.keeping import index_path, kept, remove
+from rlvr.runs.search.pieces import storable
+from rlvr.runs.search.query import MOST_CHARS, Role, parse
+from rlvr.runs.search.segments import EVERY_ROW, Segment, Segments
+from rlvr.runs.search.substring import Needle, matching_rows
+from rlvr.runs.search.update import IndexProgress, update
+from rlvr.store import BatchName
+
+CONTEXT_CHARS = 160
+EVERYTHING = Filters()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage:
+    """What a search found: `total` trajectories of the `searched` ones, and a page of them.
+
+    `notes` says what a person should know: what could not be searched, and why the index was made
+    anew or is not kept.
+    """
+
+    query: str
+    total: int
+    searched: int
+    sort: Sort
+    hits: tuple[SearchHit, ...]
+    notes: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[SearchHit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """What is searched for. `substring` finds the text as it is written; else it is a query.
+
+    `roles` is where words are looked for that say no role themselves; none means everywhere.
+    Without a `sort`, relevance where few match and else steps. `context` is in characters.
+    """
+
+    text: str
+    filters: Filters = EVERYTHING
+    roles: tuple[Role, ...] = ()
+    substring: bool = False
+    sort: Sort | None = None
+    limit: int = 20
+    offset: int = 0
+    context: int = CONTEXT_CHARS
+
+
+def search(
+    folder: Path,
+    request: SearchRequest,
+    *,
+    caches: Path,
+    rebuild: bool = False,
+    on_progress: Callable[[IndexProgress], None] = lambda _: None,
+) -> SearchPage:
+    """Bring the index of the run in a folder up to its files, and search it.
+
+    Raises:
+        ConfigurationError: the text is no query.
+        StoreError: no index can be made, not even in memory.
+    """
+    damage = Damage()
+    with Segments(folder, damage) as source:
+        if request.substring:
+            return _by_reading(source, request, damage, on_progress)
+        if rebuild:
+            remove(index_path(caches, folder))
+        return _by_index(folder, source, request, damage, caches, on_progress)
+
+
+def _by_index(
+    folder: Path,
+    source: Segments,
+    request: SearchRequest,
+    damage: Damage,
+    caches: Path,
+    on_progress: Callable[[IndexProgress], None],
+) -> SearchPage:
+    query = parse(request.text, request.roles)
+    notes: list[str] = []
+
+    def bring_up(connection: sqlite3.Connection) -> bool:
+        return update(connection, source, damage, on_progress)
+
+    try:
+        with kept(caches, folder, bring_up, notes) as connection:
+            files = _shown(source, request.filters, indexed_files(connection))
+            found = find(
+                connection,
+                query.expression,
+                files,
+                request.filters,
+                sort=request.sort,
+                limit=request.limit,
+                offset=request.offset,
+            )
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the index of {folder} can't be used ({error}); `rlvr search RUN WORDS --rebuild`"
+            " makes it anew."
+        ) from error
+    notes += _lacking(files)
+    return SearchPage(
+        query=request.text,
+        total=found.total,
+        searched=sum(file.stop - file.first - file.portions for file in files),
+        sort=found.sort,
+        hits=tuple(_hits(source, damage, found, word_spans(query.places), request.context)),
+        notes=tuple(notes),
+    )
+
+
+def _shown(
+    source: Segments, filters: Filters, known: dict[str, IndexedFile]
+) -> list[IndexedFile]:
+    """The files that are looked at, in the order of their steps."""
+    outdated = source.supersession()
+    named = [(BatchName.parse(stem), file) for stem, file in known.items()]
+    chosen = [
+        (name, file)
+        for name, file in named
+        if name is not None
+        and filters.shows(name)
+        and (filters.superseded or not outdated(name))
+    ]
+    return [file for _, file in sorted(chosen, key=lambda pair: _by_step(pair[0]))]
+
+
+def _by_step(name: BatchName) -> tuple[int, BatchName]:
+    return name.step, name
+
+
+def _lacking(files: Iterable[IndexedFile]) -> Iterator[str]:
+    pruned = sum(file.stop - file.first - file.portions for file in files if file.pruned)
+    damaged = sum(file.damaged for file in files)
+    if pruned:
+        yield (
+            f"the messages of {pruned:,} of these rollouts were pruned; only their question and"
+            " answer are searched."
+        )
+    if damaged:
+        yield (
+            f"{damaged:,} of these files are damaged, and searched as far as they can be read;"
+            " `rlvr show RUN` names them."
+        )
+
+
+def _hits(
+    source: Segments, damage: Damage, found: Found, spans: FindSpans, context: int
+) -> Iterator[SearchHit]:
+    """The hits in the order in which they were found; one that went meanwhile is left out."""
+    wanted: dict[str, set[str]] = {}
+    ids = []
+    for stem, place in found.places:
+        ids.append(f"{stem}-{place:05d}")
+        wanted.setdefault(stem, set()).add(ids[-1])
+    outdated = source.supersession()
+    hits: dict[str, SearchHit] = {}
+    for segment in source.all() if wanted else ():
+        chosen = wanted.get(segment.name.stem)
+        if chosen:
+            old = outdated(segment.name)
+            for row in _rows(source, segment, chosen):
+                hits[row["id"]] = hit(row, spans, context=context, superseded=old)
+    yield from (hits[id] for id in ids if id in hits)
+
+
+def _rows(source: Segments, segment: Segment, ids: set[str]) -> Iterator[dict[str, Any]]:
+    """Those rows of a segment."""
+    where = RowFilter(id=next(iter(ids))) if len(ids) == 1 else EVERY_ROW
+    for piece in source.pieces(segment, READ, where):
+        chosen = [id in ids for id in piece.table["id"].to_pylist()]
+        yield from piece.table.filter(pa.array(chosen, pa.bool_())).to_pylist()
+
+
+def _by_reading(
+    source: Segments,
+    request: SearchRequest,
+    damage: Damage,
+    on_progress: Callable[[IndexProgress], None],
+) -> SearchPage:
+    """The page of a search without an index."""
+    _check_text(request)
+    outdated = source.supersession()
+    shows = request.filters.shows
+    chosen = [
+        segment
+        for segment in source.all()
+        if shows(segment.name) and (request.filters.superseded or not outdated(segment.name))
+    ]
+    chosen.sort(key=lambda segment: _by_step(segment.name))
+    searched = 0
+
+    def told(at: IndexProgress) -> None:
+        nonlocal searched
+        searched = at.rollouts
+        on_progress(at)
+
+    needle = Needle(text=request.text, roles=request.roles, filters=request.filters)
+    spans = text_spans(storable(request.text), request.roles)
+    hits, total = [], 0
+    for segment, row in matching_rows(source, chosen, needle, damage, told):
+        if request.offset <= total < request.offset + request.limit:
+            old = outdated(segment.name)
+            hits.append(hit(row, spans, context=request.context, superseded=old))
+        total += 1
+    notes = [str(problem) for problem in damage.files]
+    pruning = source.pruning()
+    if any(pruning.lacks(segment.name, Part.MESSAGES) for segment in chosen):
+        notes.append("messages of some of these rollouts were pruned, and could not be searched.")
+    return SearchPage(
+        query=request.text,
+        total=total,
+        searched=searched,
+        sort=Sort.STEP,
+        hits=tuple(hits),
+        notes=tuple(notes),
+    )
+
+
+def _check_text(request: SearchRequest) -> None:
+    if not request.text.strip():
+        raise ConfigurationError("the text to find is empty.")
+    if len(request.text) > MOST_CHARS:
+        raise ConfigurationError(
+            f"the text to find has {len(request.text):,} characters; at most {MOST_CHARS:,} may be."
+        )
+    if request.sort is Sort.RELEVANCE:
+        raise ConfigurationError("--substring has no relevance; leave --sort out.")

@@ -1,0 +1,81 @@
+"""The batches of a run as search sees them: what to compare, and their rows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rlvr.runs.attempts import read_attempts, supersession
+from rlvr.runs.batches import Batches, BatchReader, Piece, RecordedBatch
+from rlvr.runs.columns import just
+from rlvr.runs.files import Damage, RowFilter
+from rlvr.runs.pruned import Pruning, read_pruning
+from rlvr.store import BatchName
+
+EVERY_ROW = RowFilter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One batch, the rows whose ids begin with its stem.
+
+    `signature` is what the file system says of its file, by which a replaced one is known; empty
+    where it lies with others in a compacted file, which changes none of it. `size_bytes` is its
+    share of the file.
+    """
+
+    batch: RecordedBatch
+    signature: str
+    size_bytes: int
+
+    @property
+    def name(self) -> BatchName:
+        """The batch's name."""
+        return self.batch.name
+
+
+class Segments:
+    """The batches of the run in a folder. Close it after reading; what can't be read is noted."""
+
+    def __init__(self, folder: Path, damage: Damage) -> None:
+        self._folder = folder
+        self._damage = damage
+        self._batches = Batches(folder, damage)
+        self._reader = BatchReader(self._batches, damage)
+
+    def __enter__(self) -> "Segments":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.__exit__()
+
+    def all(self) -> Iterator[Segment]:
+        """Every batch of the run, by attempt, step, mode, batch, rank and part."""
+        sizes: dict[Path, float] = {}
+        for batch in self._batches.all():
+            path, rows = batch.place.path, batch.place.segment
+            try:
+                state = path.stat()
+            except OSError:
+                continue  # it went since it was listed
+            if rows is None:
+                signature = f"{state.st_size} {state.st_mtime_ns} {state.st_ino}"
+                yield Segment(batch=batch, signature=signature, size_bytes=state.st_size)
+                continue
+            if path not in sizes:
+                sizes[path] = state.st_size / max(self._damage.verify(path), 1)
+            yield Segment(batch=batch, signature="", size_bytes=int(sizes[path] * rows.rows))
+
+    def pieces(
+        self, segment: Segment, columns: Sequence[str], where: RowFilter = EVERY_ROW
+    ) -> Iterator[Piece]:
+        """Those of the columns that it has, with the rows of one row group in each piece."""
+        return self._reader.pieces([segment.batch], just(columns), where)
+
+    def pruning(self) -> Pruning:
+        """What was pruned of the run."""
+        return read_pruning(self._folder, self._batches, self._damage)
+
+    def supersession(self) -> Callable[[BatchName], bool]:
+        """Whether a newer attempt has superseded the rows of a batch."""
+        outdated = supersession(read_attempts(self._folder, self._damage))
+        return lambda name: outdated(name.attempt, name.step)
