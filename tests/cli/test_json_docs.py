@@ -18,6 +18,7 @@ from rlvr.diagnosis.finding import Example, Finding, Healthy, Unknown
 from rlvr.exporting import ExportReport
 from rlvr.record import Component, Message, ToolResult, Trajectory, Turn
 from rlvr.record.check import PreflightReport
+from rlvr.runs.search import SearchHit
 from rlvr.views.document import ENTRIES, TEXT_CHARS, VERSION
 from rlvr.views.terminal.listing import RunLine, TrajectoryLine
 
@@ -29,6 +30,7 @@ RECORDS = {
     for kind in (
         RunLine,
         TrajectoryLine,
+        SearchHit,
         Trajectory,
         Message,
         ToolResult,
@@ -41,7 +43,7 @@ RECORDS = {
         ExportReport,
     )
 }
-ADDED = {"Finding": {"signal", "page"}, "Example": {"command"}}
+ADDED = {"Finding": {"signal", "page"}, "Example": {"command"}, "SearchHit": {"command"}}
 """What the documents add to a record."""
 
 COMMANDS = {
@@ -66,6 +68,8 @@ COMMANDS = {
     "status": ["status", "demo"],
     "parity": ["parity", "demo", "detailed"],
     "prune": ["prune", "demo", "--drop-tokens", "--dry-run"],
+    "search": ["search", "demo", "founder"],
+    "forgotten": ["search", "demo", "--forget"],
     "export": ["export", "demo", "--to", "jsonl", "--output", "out.jsonl", "--overwrite"],
     "import": ["import", "chats.jsonl", "--output-dir", "imported"],
 }

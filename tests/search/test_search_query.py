@@ -103,10 +103,8 @@ def test_what_is_no_query_is_named(query, complaint):
         parse(query)
 
 
-PIECES = [
-    *'a b* " ( ) - OR AND NOT NEAR role:tool role: * { } : ^ + , a:b ; % \\'.split(" "),
-    *("東京", "\0", "\ud800"),
-]
+OPERATORS = "OR AND NOT NEAR role:tool role: a:b a b*"
+PIECES = [*OPERATORS.split(" "), *'"()-*{}:^+,;%\\\0\ud800', "東京"]
 
 
 @pytest.fixture(scope="module")

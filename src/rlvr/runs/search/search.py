@@ -16,7 +16,7 @@ from rlvr.runs.search.find import Filters, Found, Sort, find
 from rlvr.runs.search.hits import READ, FindSpans, SearchHit, hit, text_spans, word_spans
 from rlvr.runs.search.keeping import index_path, kept, remove
 from rlvr.runs.search.pieces import storable
-from rlvr.runs.search.query import MOST_CHARS, Role, parse
+from rlvr.runs.search.query import MOST_CHARS, Query, Role, parse
 from rlvr.runs.search.segments import EVERY_ROW, Segment, Segments
 from rlvr.runs.search.substring import Needle, matching_rows
 from rlvr.runs.search.update import IndexProgress, update
@@ -84,65 +84,60 @@ def search(
     with Segments(folder, damage) as source:
         if request.substring:
             return _by_reading(source, request, damage, on_progress)
+        query = parse(request.text, request.roles)
         if rebuild:
             remove(index_path(caches, folder))
-        return _by_index(folder, source, request, damage, caches, on_progress)
+        notes: list[str] = []
+
+        def bring_up(connection: sqlite3.Connection) -> bool:
+            return update(connection, source, damage, on_progress)
+
+        try:
+            with kept(caches, folder, bring_up, notes) as connection:
+                return _by_index(connection, source, request, query, notes)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"the index of {folder} can't be used ({error}); `rlvr search RUN WORDS --rebuild`"
+                " makes it anew."
+            ) from error
 
 
 def _by_index(
-    folder: Path,
+    connection: sqlite3.Connection,
     source: Segments,
     request: SearchRequest,
-    damage: Damage,
-    caches: Path,
-    on_progress: Callable[[IndexProgress], None],
+    query: Query,
+    notes: list[str],
 ) -> SearchPage:
-    query = parse(request.text, request.roles)
-    notes: list[str] = []
-
-    def bring_up(connection: sqlite3.Connection) -> bool:
-        return update(connection, source, damage, on_progress)
-
-    try:
-        with kept(caches, folder, bring_up, notes) as connection:
-            files = _shown(source, request.filters, indexed_files(connection))
-            found = find(
-                connection,
-                query.expression,
-                files,
-                request.filters,
-                sort=request.sort,
-                limit=request.limit,
-                offset=request.offset,
-            )
-    except sqlite3.Error as error:
-        raise StoreError(
-            f"the index of {folder} can't be used ({error}); `rlvr search RUN WORDS --rebuild`"
-            " makes it anew."
-        ) from error
-    notes += _lacking(files)
+    """The page of a search in an index that is up to date. `notes` were made on the way to it."""
+    files = _shown(source, request.filters, indexed_files(connection))
+    found = find(
+        connection,
+        query.expression,
+        files,
+        request.filters,
+        sort=request.sort,
+        limit=request.limit,
+        offset=request.offset,
+    )
     return SearchPage(
         query=request.text,
         total=found.total,
         searched=sum(file.stop - file.first - file.portions for file in files),
         sort=found.sort,
-        hits=tuple(_hits(source, damage, found, word_spans(query.places), request.context)),
-        notes=tuple(notes),
+        hits=tuple(_hits(source, found, word_spans(query.places), request.context)),
+        notes=(*notes, *_lacking(files)),
     )
 
 
-def _shown(
-    source: Segments, filters: Filters, known: dict[str, IndexedFile]
-) -> list[IndexedFile]:
+def _shown(source: Segments, filters: Filters, known: dict[str, IndexedFile]) -> list[IndexedFile]:
     """The files that are looked at, in the order of their steps."""
     outdated = source.supersession()
     named = [(BatchName.parse(stem), file) for stem, file in known.items()]
     chosen = [
         (name, file)
         for name, file in named
-        if name is not None
-        and filters.shows(name)
-        and (filters.superseded or not outdated(name))
+        if name is not None and filters.shows(name) and (filters.superseded or not outdated(name))
     ]
     return [file for _, file in sorted(chosen, key=lambda pair: _by_step(pair[0]))]
 
@@ -166,9 +161,7 @@ def _lacking(files: Iterable[IndexedFile]) -> Iterator[str]:
         )
 
 
-def _hits(
-    source: Segments, damage: Damage, found: Found, spans: FindSpans, context: int
-) -> Iterator[SearchHit]:
+def _hits(source: Segments, found: Found, spans: FindSpans, context: int) -> Iterator[SearchHit]:
     """The hits in the order in which they were found; one that went meanwhile is left out."""
     wanted: dict[str, set[str]] = {}
     ids = []

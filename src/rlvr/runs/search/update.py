@@ -82,9 +82,7 @@ class _Adding:
         self._source = source
         self._damage = damage
 
-    def all(
-        self, missing: list[Segment], on_progress: Callable[[IndexProgress], None]
-    ) -> None:
+    def all(self, missing: list[Segment], on_progress: Callable[[IndexProgress], None]) -> None:
         """Add those that no other process adds meanwhile."""
         total = sum(segment.size_bytes for segment in missing)
         left = missing[::-1]
