@@ -41,6 +41,7 @@ class Segments:
         self._damage = damage
         self._batches = Batches(folder, damage)
         self._reader = BatchReader(self._batches, damage)
+        self._all: tuple[Segment, ...] | None = None
 
     def __enter__(self) -> "Segments":
         return self
@@ -48,8 +49,13 @@ class Segments:
     def __exit__(self, *_: object) -> None:
         self._reader.__exit__()
 
-    def all(self) -> Iterator[Segment]:
-        """Every batch of the run, by attempt, step, mode, batch, rank and part."""
+    def all(self) -> tuple[Segment, ...]:
+        """Every batch of the run as of the first call, by attempt, step, mode, batch and rank."""
+        if self._all is None:
+            self._all = tuple(self._look())
+        return self._all
+
+    def _look(self) -> Iterator[Segment]:
         sizes: dict[Path, float] = {}
         for batch in self._batches.all():
             path, rows = batch.place.path, batch.place.segment
