@@ -11,19 +11,21 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 
 from rlvr.analysis import SUMMARY_COLUMNS, summarise
-from rlvr.analysis.rewards import REWARD_COLUMNS, examine_rewards
+from rlvr.cli.asking import ask
 from rlvr.cli.contrast import contrast_page
 from rlvr.cli.contrasting import Wanted, contrast_run
 from rlvr.cli.histories import named_example, read_example, read_table
 from rlvr.cli.opening import Opened, open_named, open_sample
 from rlvr.cli.paging import Page
 from rlvr.cli.prompt import example_page
+from rlvr.cli.rewards import examine as examine_rewards
+from rlvr.cli.tools import examine as examine_tools
 from rlvr.diagnosis import diagnose_run
-from rlvr.record import Mode
 from rlvr.views.plots import save_picture
 from rlvr.views.rewards import reward_picture
 from rlvr.views.terminal.run import comparison_view
 from rlvr.views.terminal.verdict import verdict_view
+from rlvr.views.tools import tool_picture
 
 PICTURES = Path(__file__).parent / "pictures"
 EXAMPLE = "2hop__711738_960673"
@@ -39,7 +41,7 @@ def main() -> None:
     draw("demo", comparison_view(summaries), title="rlvr show --sample")
     upstream = open_sample("upstream")
     verdict = verdict_view(diagnose_run(upstream.run), run=upstream.argument, title="upstream")
-    draw_rewards()
+    draw_plots()
     draw("verdict", verdict, title="rlvr diagnose --sample upstream", width=110)
     found = contrast_run(upstream.run, Wanted())
     page = contrast_page(upstream, found, Page(total=0, offset=0, limit=12))
@@ -56,14 +58,13 @@ def draw_prompt(opened: Opened) -> None:
     draw("prompt", page, title=f"rlvr prompt {opened.argument} {name} --limit 12", width=110)
 
 
-def draw_rewards() -> None:
-    """Draw what `rlvr rewards --sample --plot docs/pictures/rewards.svg` draws."""
-    repaired = open_sample("repaired").run
-    info = repaired.info
-    table = repaired.to_arrow(REWARD_COLUMNS, mode=Mode.TRAIN)
-    use = examine_rewards(table, info.components if info else {})
-    picture = reward_picture(use, title="repaired, training rollouts")
-    save_picture(picture, PICTURES / "rewards.svg")
+def draw_plots() -> None:
+    """Draw what `rlvr rewards --sample --plot FILE` and `rlvr tools --sample --plot FILE` draw."""
+    asked = ask("repaired", sample=True, mode=None, steps=None)
+    rewards = reward_picture(examine_rewards(asked), title=asked.named)
+    save_picture(rewards, PICTURES / "rewards.svg")
+    tools = tool_picture(examine_tools(asked), title=asked.named)
+    save_picture(tools, PICTURES / "tools.svg")
 
 
 def draw(name: str, page: RenderableType, *, title: str, width: int = 92) -> None:

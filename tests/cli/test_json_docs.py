@@ -65,6 +65,7 @@ COMMANDS = {
     "ledger": ["ledger", "demo"],
     "ledgers": ["ledger", "--sample"],
     "rewards": ["rewards", "demo"],
+    "tools": ["tools", "demo"],
     "status": ["status", "demo"],
     "parity": ["parity", "demo", "detailed"],
     "prune": ["prune", "demo", "--drop-tokens", "--dry-run"],

@@ -20,6 +20,7 @@ from rlvr.cli.rewards import rewards
 from rlvr.cli.search import search
 from rlvr.cli.show import show
 from rlvr.cli.status import status
+from rlvr.cli.tools import tools
 
 
 def build() -> typer.Typer:
@@ -48,6 +49,7 @@ def build() -> typer.Typer:
     app.command("search")(search)
     app.command("show")(show)
     app.command("status")(status)
+    app.command("tools")(tools)
     return app
 
 
@@ -80,6 +82,7 @@ def root(
       rlvr show outputs/demo ID         one trajectory in full
       rlvr rewards outputs/demo         which component decides the advantages
       rlvr search outputs/demo "words"  the trajectories that say so
+      rlvr tools outputs/demo           how the tools are used, and since when
       rlvr parity outputs/a outputs/b   why two runs score differently
       rlvr import their/run             what another tool recorded, as a run
       rlvr export outputs/demo --to trl --output completions

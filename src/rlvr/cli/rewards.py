@@ -52,7 +52,7 @@ def rewards(
     """
     check_plot(plot)
     asked = ask(run, sample=sample, mode=mode, steps=steps)
-    found = _examine(asked)
+    found = examine(asked)
     if as_json:
         from rlvr.views.rewards import reward_values
 
@@ -71,7 +71,8 @@ def rewards(
         raise typer.Exit(1)
 
 
-def _examine(asked: Asked) -> "RewardUse":
+def examine(asked: Asked) -> "RewardUse":
+    """What the components do in the rollouts that are asked about."""
     from rlvr.analysis.rewards import REWARD_COLUMNS, examine_rewards
     from rlvr.analysis.scorers import SCORER_COLUMNS, scorer_statuses
 

@@ -84,7 +84,7 @@ def _mark(axes: "Axes", x: float, text: str) -> None:
         va="top",
         fontsize=7,
         color=GREY,
-        bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
+        bbox={"facecolor": "white", "alpha": 0.5, "edgecolor": "none", "pad": 1},
     )
 
 
