@@ -87,3 +87,9 @@ def test_a_command_that_does_not_exist_is_noticed() -> None:
     assert isinstance(VERBS, typer.core.TyperGroup)
     with pytest.raises(Exception, match=r"(?i)no such option"):
         VERBS.commands["show"].make_context("rlvr show", ["RUN", "--flies"])
+
+
+def test_every_code_stands_in_the_catalogue_of_causes() -> None:
+    catalogue = (FOLDER.parent / "causes.md").read_text(encoding="utf-8")
+    for code in CODES:
+        assert f"[{code}](findings/{code}.md)" in catalogue, code

@@ -108,7 +108,7 @@ def test_a_report_in_json_holds_all_of_it(rlvr, tmp_path):
     assert code == 1
     assert report["damaged"] == 1
     assert report["first_damaged"][0]["place"] == 2
-    assert report["absent"]["advantages"] == ["wrong-advantage"]
+    assert report["absent"]["advantages"] == ["wrong-advantage", "advantage-blow-up"]
 
 
 def test_a_mapping_and_weights_are_read_from_the_command_line(rlvr, tmp_path):

@@ -17,6 +17,7 @@ from rlvr.analysis.within import (
     FLAT_SPREAD,
     Correlation,
     correlation,
+    deciders,
     deviations,
     outcome_name,
     share_of,
@@ -203,10 +204,7 @@ def _signs(columns: Columns, group: Ints, weights: Mapping[str, float]) -> _Sign
     if not recorded:
         sign = np.where(near, 0.0, sign)
     pulls = {n: w * deviations(columns.component(n), group) for n, w in weights.items()}
-    decider = np.full(len(columns), -1)
-    if pulls and len(columns):
-        towards = np.stack([sign * pull for pull in pulls.values()])
-        decider = np.where(towards.max(axis=0) > FLAT_SPREAD, towards.argmax(axis=0), -1)
+    decider = deciders(sign, tuple(pulls.values()))
     return _Signs(sign=sign, recorded=recorded, names=tuple(pulls), pulls=pulls, decider=decider)
 
 

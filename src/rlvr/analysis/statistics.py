@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from rlvr.analysis.columns import Floats
 
 Z = 2.576
@@ -16,6 +18,10 @@ Z_95 = 1.959964
 ENOUGH_CLUSTERS = 20
 """From so many groups on, their variance is estimated from themselves: with 19 degrees of freedom
 the quantile that it ought to be read with is 2.86 instead of 2.58, an interval a tenth wider."""
+
+
+_FEWEST_POINTS = 4
+_PLACES = 400  # that are tried for a bend, so that long runs take no longer
 
 
 class Side(StrEnum):
@@ -165,3 +171,38 @@ def onset(series: Sequence[tuple[int, float]], threshold: float) -> int | None:
         if value >= threshold and total / count >= threshold:
             found = step
     return found
+
+
+def trend(values: Sequence[float]) -> float:
+    """How surely a series rises: the statistic of Mann and Kendall, normal without a trend.
+
+    Above `Z` it rises with a probability of 99 %, below -`Z` it falls (H. B. Mann, 1945; M. G.
+    Kendall, 1975). Ties count nothing and make it smaller. 0 for fewer than three values.
+    """
+    count = len(values)
+    if count < 3:
+        return 0.0
+    series = np.asarray(values, dtype=np.float64)
+    signs = sum(float(np.sign(series[at + 1 :] - series[at]).sum()) for at in range(count - 1))
+    variance = count * (count - 1) * (2 * count + 5) / 18
+    return (signs - math.copysign(1.0, signs)) / math.sqrt(variance) if signs else 0.0
+
+
+def bend(series: Sequence[tuple[int, float]]) -> int | None:
+    """The step at which a series that was level begins to move evenly, None for fewer than four.
+
+    Of all lines that are level up to a step and straight from there on the one with the smallest
+    squared error; a series that moves from its first step on bends there.
+    """
+    if len(series) < _FEWEST_POINTS:
+        return None
+    steps = np.array([step for step, _ in series], dtype=np.float64)
+    values = np.array([value for _, value in series], dtype=np.float64)
+    values -= values.mean()
+    places = np.unique(np.linspace(0, len(series) - 3, _PLACES).astype(np.int64))
+    explained = []
+    for place in places:
+        line = np.maximum(0.0, steps - steps[place])
+        line -= line.mean()
+        explained.append(float(line @ values) ** 2 / float(line @ line))
+    return int(steps[places[int(np.argmax(explained))]])

@@ -85,6 +85,18 @@ def correlation(x: Floats, y: Floats, group: Ints, *, z: float = Z) -> Correlati
     )
 
 
+def deciders(sign: Floats, pulls: Sequence[Floats]) -> Ints:
+    """Which of the pulls decides each sign: the place of the largest on its side, -1 for none.
+
+    `pulls` are weighted deviations of components; where the sign is 0 nobody decides it.
+    """
+    if not len(pulls) or not len(sign):
+        return np.full(len(sign), -1, dtype=np.int64)
+    towards = np.stack([sign * pull for pull in pulls])
+    decides = np.where(towards.max(axis=0) > FLAT_SPREAD, towards.argmax(axis=0), -1)
+    return np.asarray(decides, dtype=np.int64)
+
+
 def share_of(hits: Mask, trials: Mask, group: Ints, *, z: float = Z_95) -> Share:
     """The share of `trials` that are `hits`, with an interval in which groups are independent."""
     tried = np.bincount(group[trials]).astype(np.float64)

@@ -4,22 +4,28 @@ from collections.abc import Callable, Iterable
 
 from rlvr.diagnosis.detectors import (
     advantages,
+    blow_up,
     components,
     conflicts,
     context,
     gap,
     groups,
+    hacking,
     malformed,
     mask,
+    paid_calls,
     prompts,
     scoring,
     silence,
+    small_updates,
     staleness,
+    sync,
     tokens,
     tools,
     truncation,
     turns,
     unparsed,
+    unread,
 )
 from rlvr.diagnosis.detectors.wording import listed
 from rlvr.diagnosis.evidence import RunEvidence
@@ -31,14 +37,20 @@ DETECTORS: tuple[Detector, ...] = (
     context.detect,
     tokens.detect,
     mask.detect,
+    sync.detect,
     gap.detect,
     staleness.detect,
+    small_updates.detect,
     advantages.detect,
+    blow_up.detect,
     groups.detect,
     scoring.detect,
     silence.detect,
+    unread.detect,
     components.detect,
     conflicts.detect,
+    hacking.detect,
+    paid_calls.detect,
     prompts.detect,
     truncation.detect,
     unparsed.detect,
@@ -52,14 +64,20 @@ CODES: tuple[str, ...] = (
     context.CODE,
     tokens.CODE,
     mask.CODE,
+    sync.CODE,
     gap.CODE,
     staleness.CODE,
+    small_updates.CODE,
     advantages.CODE,
+    blow_up.CODE,
     groups.CODE,
     *scoring.CODES,
     silence.CODE,
+    unread.CODE,
     *components.CODES,
     conflicts.CODE,
+    hacking.CODE,
+    paid_calls.CODE,
     prompts.CODE,
     truncation.CODE,
     unparsed.CODE,
@@ -69,7 +87,7 @@ CODES: tuple[str, ...] = (
 )
 """Every code that a verdict can hold; each has a page in docs/findings."""
 
-_SYMPTOMS = frozenset({gap.CODE, groups.CODE, conflicts.CODE, *components.CODES})
+_SYMPTOMS = frozenset({gap.CODE, groups.CODE, conflicts.CODE, hacking.CODE, *components.CODES})
 """Codes that say what the signal looks like; at equal signal a cause stands before them."""
 
 

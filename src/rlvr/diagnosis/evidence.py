@@ -41,6 +41,7 @@ class RunEvidence:
         marked = self.disagreeing or frozenset()
         return Signal(
             rollouts=self.rollouts,
+            named_outcome=self.info.outcome if self.info else None,
             max_lag=self.max_lag,
             scale_rewards=self.info.scale_rewards if self.info else None,
             group_size=self.info.num_generations if self.info else None,

@@ -98,11 +98,10 @@ class Habit:
 
 def habit(rollouts: Rollouts, hits: Floats | Mask, trials: Floats | Mask) -> Habit:
     """Measure a habit. `hits` and `trials` have a count or a flag for each rollout."""
-    early = ~rollouts.recent & (rollouts.step < _end_of_early(rollouts))
     asked = trials > 0
     return Habit(
         now=_share(rollouts, hits, trials, rollouts.recent),
-        early=_share(rollouts, hits, trials, early),
+        early=_share(rollouts, hits, trials, rollouts.early),
         whole=_share(rollouts, hits, trials, np.ones(len(rollouts), np.bool_)),
         groups=rollouts.clusters(rollouts.recent & asked),
         rollouts=int((rollouts.recent & asked).sum()),

@@ -138,10 +138,12 @@ class Signal:
     `max_lag` is how many updates the sampling weights may lie behind (0 when each batch is sampled
     from the newest ones), None if not known. `scale_rewards` says whether advantages are divided
     by their group's standard deviation, None if not known; `weights` has the components' weights.
-    `disagreeing` marks rollouts that another scoring gave another reward.
+    `disagreeing` marks rollouts that another scoring gave another reward. `named_outcome` is the
+    component that the run itself calls its outcome, None where it names none.
     """
 
     rollouts: Rollouts
+    named_outcome: str | None = None
     max_lag: int | None = None
     scale_rewards: bool | None = None
     group_size: int | None = None
@@ -224,9 +226,11 @@ class Signal:
 
     @cached_property
     def outcome(self) -> str | None:
-        """The component that says most of the reward whether a rollout is right: that of the
-        largest weight, the first of equal ones; None without weighted components."""
+        """The component that says whether a rollout is right: the one that the run names, else
+        that of the largest weight, the first of equal ones; None without weighted components."""
         known = set(self.rollouts.component_names)
+        if self.named_outcome in known:
+            return self.named_outcome
         weighted = {name: w for name, w in self.weights.items() if name in known and w > 0}
         return max(weighted, key=lambda name: weighted[name], default=None)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rlvr.analysis.columns import Columns, Floats, Ints, Mask
 from rlvr.analysis.within import FLAT_SPREAD, step_means
-from rlvr.diagnosis.thresholds import RECENT_SHARE, RECENT_STEPS
+from rlvr.diagnosis.thresholds import EARLY_SHARE, RECENT_SHARE, RECENT_STEPS
 
 ROLLOUT_COLUMNS = (
     "id",
@@ -138,6 +138,14 @@ class Rollouts(Columns):
             return np.zeros(0, np.bool_)
         count = max(RECENT_STEPS, round(len(self.steps) * RECENT_SHARE))
         return np.asarray(self.step >= self.steps[max(0, len(self.steps) - count)])
+
+    @cached_property
+    def early(self) -> Mask:
+        """Rollouts of the first third of the steps that are not recent; none in a short run."""
+        if not len(self):
+            return np.zeros(0, np.bool_)
+        end = self.steps[min(len(self.steps) - 1, round(len(self.steps) * EARLY_SHARE))]
+        return np.asarray(~self.recent & (self.step < end))
 
     def by_step(
         self, values: npt.NDArray[Any], where: Mask | None = None

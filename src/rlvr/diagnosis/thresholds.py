@@ -101,3 +101,68 @@ without it, since then the larger part of what they teach never reaches the adva
 REPEATED = 0.1
 """Share of a batch's groups that repeat a prompt of the batch. A sampler that shuffles its dataset
 repeats none, but at the border of an epoch one or two of them are normal."""
+
+DECIDES = 0.5
+"""Share of the advantages' signs that a component decides, beyond which training follows it and not
+the rest: the sign says whether a rollout is made likelier, so more than half of the batch's push is
+that component's."""
+
+HACKED = 0.5
+"""Part of the reward's rise that right answers bring at most where it is called hacking: beyond one
+half they are what is learnt most."""
+
+PARTIAL_CREDIT = 0.5
+"""Correlation with the outcome over rollouts above which a component measures the same thing more
+finely: J. Cohen (1988) calls 0.5 large. A form has less: wrong answers are well-formed too."""
+
+PAYS_CALLS = 0.7
+"""Correlation of a component with the number of calls within groups above which it pays for calls:
+half of its variance is then theirs (0.7^2 = 0.49)."""
+
+TINY_SPREAD = 0.05
+"""Standard deviation of a group's rewards, relative to what the run's groups have where an answer
+decides, below which the division by it blows small differences up: by twenty and more. It is
+MINOR_WEIGHT's twentieth: what can't turn the order of two rollouts elsewhere decides all here."""
+
+FULL_SIZE = 0.5
+"""Size of a group's advantages, relative to that of the run's, from which on they count as much as
+those of other groups. Without a division they would shrink with the spread."""
+
+GAP_GROWN = 10.0
+GAP_DRIFT = 1e-3
+GAP_LAG = 0.02
+"""Gap between trainer and sampler of the last steps, relative to that of the first, and in nats,
+which with a steady trend shows that the sampler stands still. In float32 rounding stays below 3e-6
+(`gap_baseline.py`) whatever the policy becomes; the demo without sync is at 7e-3 after one update
+and 0.1 after ten, with a learning rate thirty times smaller at 1e-3 after ten. In bfloat16 rounding
+itself is some 0.02, so that ten times as much is GAP. Where batches are sampled ahead, each update
+of that lag adds its own: 0.011 in the demo's first steps, 0.001 later, so the line lies above."""
+
+TREND_STEPS = 8
+"""Steps from which on a trend is asked for: with eight that rise without exception the probability
+of chance is 1 / 8!, and with a few exchanges still below 1 %."""
+
+STANDSTILL_RATE = 1e-8
+SLOW_RATE = 1e-7
+"""Learning rates below which nothing is learnt in some thousand updates. Adam moves a weight by no
+more than about the rate in an update; at 1e-8 a thousand updates move it by 1e-5, a thousandth of
+an ordinary weight of 0.01. GRPO was published with 1e-6 (DeepSeekMath, arXiv 2402.03300); below a
+tenth of that a run has to prove by its reward that something happens."""
+
+STANDSTILL_KL = 1e-7
+STANDSTILL_SURE = 100
+"""KL to the reference, in nats a token, of a policy that did not move: the estimator exp(x) - x - 1
+is computed in float32, where 1 has a rounding of 1.2e-7. While a policy drifts its KL grows with
+the square of the updates, so as little after a hundred makes 1e-5 of a thousand, which is a change
+of the logprobs by 0.004: then it is sure."""
+
+STANDSTILL_UPDATES = 10
+"""Updates from which on a standstill is said: before, a warm-up of the rate is no defect."""
+
+HARMLESS_CLIP = 1e-3
+"""max_grad_norm relative to the gradient's norm below which clipping is worth a note: Adam divides
+it away, while plain SGD moves a thousandth of what the rate says."""
+
+DAMPED_CLIP = 3e-6
+"""max_grad_norm below which even Adam stands still: over 100,000 weights, fewer than any language
+model has, a norm of 3e-6 is 1e-8 a weight, which is Adam's epsilon."""

@@ -20,17 +20,25 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         what="total rewards",
         holds=lambda rollout: rollout.reward is not None,
-        codes=("zero-variance-groups", "wrong-advantage"),
+        codes=("zero-variance-groups", "wrong-advantage", "advantage-blow-up", "reward-hacking"),
     ),
     Kind(
         what="advantages",
         holds=lambda rollout: rollout.advantage is not None,
-        codes=("wrong-advantage",),
+        codes=("wrong-advantage", "advantage-blow-up"),
     ),
     Kind(
         what="reward components",
         holds=lambda rollout: bool(rollout.components),
-        codes=("scorer-errors", "scorer-silent", "component-constant", "component-saturated"),
+        codes=(
+            "scorer-errors",
+            "scorer-silent",
+            "answer-not-parsed",
+            "component-constant",
+            "component-saturated",
+            "reward-hacking",
+            "calls-outweigh-answer",
+        ),
     ),
     Kind(
         what="weights of the reward components",
@@ -40,12 +48,14 @@ KINDS: tuple[Kind, ...] = (
             "component-constant",
             "component-saturated",
             "components-conflict",
+            "reward-hacking",
+            "calls-outweigh-answer",
         ),
     ),
     Kind(
         what="reference answers",
         holds=lambda rollout: rollout.answer is not None,
-        codes=("scorer-silent",),
+        codes=("scorer-silent", "answer-not-parsed"),
     ),
     Kind(
         what="why episodes stopped",
@@ -84,7 +94,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         what="logprobs of both sampler and trainer",
         holds=lambda rollout: rollout.evidence.gap_mean is not None,
-        codes=("sampler-trainer-gap",),
+        codes=("sampler-trainer-gap", "sampler-not-updated"),
     ),
     Kind(
         what="raw tool results",

@@ -8,7 +8,7 @@ import re
 
 from rlvr.utils.tags import boxed, tag_bodies
 
-__all__ = ["final_answer", "states"]
+__all__ = ["final_answer", "same_words", "states"]
 
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
 _LINE_CHARS = 2_000
@@ -37,6 +37,13 @@ def states(answer: str, reference: str) -> bool:
     if not wanted or not all(word in told for word in wanted):
         return False
     return f" {' '.join(wanted)} " in f" {' '.join(_words(answer))} "
+
+
+def same_words(answer: str, reference: str) -> bool:
+    """Whether both have the same words in the same order, and some. Case and punctuation do not
+    count."""
+    wanted = _words(reference)
+    return bool(wanted) and wanted == _words(answer)
 
 
 def _words(text: str) -> list[str]:

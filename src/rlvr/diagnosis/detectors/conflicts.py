@@ -1,14 +1,14 @@
 """Do two components of the reward pull the rollouts of a group in opposite directions?"""
 
-import math
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from rlvr.analysis.columns import Floats
-from rlvr.analysis.within import FLAT_SPREAD, Correlation, correlation, deviations
+from rlvr.analysis.within import FLAT_SPREAD, Correlation, correlation
 from rlvr.diagnosis.detectors.wording import counted, percent
+from rlvr.diagnosis.deviations import weighted_deviations
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
 from rlvr.diagnosis.finding import (
@@ -37,13 +37,13 @@ class _Pair:
 
 def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     """Pairs of weighted components whose deviations from the group's mean are opposed."""
-    weighted_deviations = _deviations(evidence)
+    deviations = weighted_deviations(evidence)
     known = evidence.rollouts.component_names
     weighted = [name for name in known if evidence.signal.weights.get(name, 0.0)]
     if len(weighted) == 1:
         sentence = f"the reward has one weighted component, {weighted[0]}"
         return (Healthy(code=CODE, sentence=sentence),)
-    if len(weighted_deviations) < 2:
+    if len(deviations) < 2:
         return (
             Unknown(
                 code=CODE,
@@ -54,15 +54,15 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     group = evidence.rollouts.group
     pairs = [
         _Pair(first=first, second=second, within=within)
-        for first, second in combinations(weighted_deviations, 2)
-        if (within := correlation(weighted_deviations[first], weighted_deviations[second], group))
+        for first, second in combinations(deviations, 2)
+        if (within := correlation(deviations[first], deviations[second], group))
     ]
     judged = [pair for pair in pairs if pair.within.groups >= CONFLICT_GROUPS]
     opposed = sorted(
         (pair for pair in judged if pair.within.high < CONFLICT), key=lambda p: p.within.remaining
     )
     if opposed:
-        return (_finding(evidence, opposed, weighted_deviations),)
+        return (_finding(evidence, opposed, deviations),)
     if judged:
         lowest = min(judged, key=lambda pair: pair.within.value)
         if lowest.within.value < CONFLICT:
@@ -93,24 +93,6 @@ def _unsure(pair: _Pair) -> Unknown:
         f" to {pair.within.high:+.2f}",
         needs="more steps",
     )
-
-
-def _deviations(evidence: RunEvidence) -> dict[str, Floats]:
-    """Weight x (value - mean of its group) of each weighted component that varies in some group.
-
-    0 where a component has no value. Shape (rollouts,) each.
-    """
-    rollouts = evidence.rollouts
-    group = rollouts.group
-    found = {}
-    for name in rollouts.component_names:
-        weight = evidence.signal.weights.get(name, 0.0)
-        if not weight or not math.isfinite(weight):
-            continue
-        deviation = deviations(rollouts.component(name), group)
-        if np.abs(deviation).max(initial=0.0) > FLAT_SPREAD:
-            found[name] = weight * deviation
-    return found
 
 
 def _finding(evidence: RunEvidence, opposed: list[_Pair], deviations: dict[str, Floats]) -> Finding:

@@ -38,7 +38,7 @@ _EXPLANATIONS: Mapping[Cause, str] = {
     Cause.LAG: "only rollouts of older weights show it, so the policy moves that far between"
     " sampling and training",
     Cause.GROWING: "they agreed when training began, so the sampler no longer has the weights that"
-    " are trained",
+    " are trained (sampler-not-updated)",
     Cause.ALWAYS: "they disagree from the first recorded step and the first turn on, so the two"
     " have another prompt, other weights or another precision",
     Cause.TEMPERATURE: "they disagree from the first recorded step and the first turn on, as they"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Mask
-from rlvr.analysis.statistics import Share, Side, onset, share
+from rlvr.analysis.statistics import ENOUGH_CLUSTERS, Share, Side, onset, share
 from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.detectors.wording import listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
@@ -22,6 +22,7 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.ledger import Reason
+from rlvr.diagnosis.repeats import Repeats, repeats
 from rlvr.diagnosis.thresholds import FLAT_COSTLY, FLAT_HOPELESS, FLAT_NOTED
 
 CODE = "zero-variance-groups"
@@ -127,13 +128,18 @@ def _finding(evidence: RunEvidence, severity: Severity, current: _Flat, earlier:
     seen = current if current.any.hits else earlier
     main = max(_KINDS, key=lambda kind: seen.kinds[kind])
     overall = rollouts.by_step(flat)
+    again = repeats(evidence)
     return Finding(
         code=CODE,
         severity=severity,
-        sentence=_sentence(evidence, current, earlier),
+        sentence=_sentence(evidence, current, earlier) + _of_repeats(again),
         rollouts=len(rollouts),
         lost=int(lost.sum()),
-        numbers=(*_numbers(current, earlier), _distinct_texts(evidence, flat)),
+        numbers=(
+            *_numbers(current, earlier),
+            _distinct_texts(evidence, flat),
+            *_repeat_numbers(again),
+        ),
         plot=Plot(
             title="share of the rollouts in groups without spread",
             series={
@@ -176,6 +182,28 @@ def _numbers(current: _Flat, earlier: _Flat) -> tuple[Number, ...]:
         )
     kinds = ((f"{_KINDS[kind]} now", value) for kind, value in current.kinds.items())
     return (*numbers, *(Number(name=name, value=value, unit="share") for name, value in kinds))
+
+
+def _of_repeats(again: Repeats) -> str:
+    """A sentence on examples that were asked again for nothing; empty where these are few."""
+    if again.asked < ENOUGH_CLUSTERS or again.spent <= FLAT_NOTED:
+        return ""
+    parts = [
+        f"{count:,} {kind} each time"
+        for count, kind in ((again.solved, "solved"), (again.failed, "failed"))
+        if count
+    ]
+    return f" Of {again.asked:,} examples that were asked again, {listed(parts)}."
+
+
+def _repeat_numbers(again: Repeats) -> tuple[Number, ...]:
+    if not again.asked:
+        return ()
+    return (
+        Number(name="examples asked again", value=again.asked, unit="examples"),
+        Number(name="of them solved by all each time", value=again.solved, unit="examples"),
+        Number(name="of them failed by all each time", value=again.failed, unit="examples"),
+    )
 
 
 def _distinct_texts(evidence: RunEvidence, flat: Mask) -> Number:

@@ -63,8 +63,12 @@ class StatingRollouts:
 
 
 def judging_components(evidence: RunEvidence) -> tuple[str, ...]:
-    """The components of the largest weight, or the only one whatever its weight."""
+    """The component that the run names as its outcome, else those of the largest weight, or the
+    only one whatever its weight."""
     known = evidence.rollouts.component_names
+    named = evidence.signal.named_outcome
+    if named in known:
+        return (named,)
     weights = {n: w for n, w in evidence.signal.weights.items() if n in known and w > 0}
     if not weights:
         return known if len(known) == 1 and not evidence.signal.weights else ()

@@ -147,6 +147,8 @@ class _Playing:
 
     def wanted_calls(self) -> int:
         wanted = 2 if self.run.task is Task.TWO_HOP else 1
+        paid = self.run.spoilt(Fault.CALLS_OUTWEIGH, self.step // self.run.iterations)
+        wanted += sum(self.draw.random() < paid for _ in range(self.run.max_turns - wanted - 1))
         while wanted < self.run.max_turns - 1 and self.draw.random() < 0.2:
             wanted += 1
         return wanted
@@ -207,6 +209,8 @@ class _Playing:
             if self.draw.random() < self.run.verbose:
                 said = f"{self.prompt.answer}, or {said}"
         formatted = self.draw.random() < self.habits.formatted
+        if self.has(Fault.ANSWER_NOT_PARSED):
+            return self.end(f"{self.thought()}\nThe answer is {said}.", "stop", succeeded=False)
         if self.run.task is Task.MATH:
             text = f"{self.thought()}\n\\boxed{{{said}}}"
         else:

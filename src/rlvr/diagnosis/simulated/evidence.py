@@ -23,6 +23,8 @@ _DETAILED = 16
 _CONTENT_STEPS = 8
 _HELD_FAULTS = (Fault.CONSTANT_REWARD, Fault.TOO_HARD, Fault.TOO_EASY)
 _CHANCES = {Fault.TOO_HARD: 0.0, Fault.TOO_EASY: 1.0}
+_RATE = 1e-6  # the learning rate
+_WELL_FORMED = 0.85
 _SYSTEM = {
     Task.MATH: "Think, then give the answer in a box.",
     Task.TWO_HOP: "Answer with retrieve, then <answer>words</answer>.",
@@ -51,7 +53,7 @@ def simulated_evidence(run: SimulatedRun) -> RunEvidence:
             contents += rollouts[:64]
         if run.token_details_every and place % run.token_details_every == 0:
             details += [with_details(t, e.environment_tokens) for t, e in batch[:_DETAILED]]
-        metrics.append(_metrics(rollouts))
+        metrics.append(_metrics(run, rollouts))
     table = to_table(trajectories).select(list(ROLLOUT_COLUMNS))
     return RunEvidence(
         run=_name(run),
@@ -105,6 +107,8 @@ def _batch(
         habits = _habits(run, prompt, batch, draw)
         if held in _CHANCES:
             habits = replace(habits, chance=_CHANCES[held])
+        if run.has(Fault.NOISE_DECIDES, step, draw):
+            habits = replace(habits, chance=0.0)
         group = []
         for sample in range(run.generations):
             row = place * run.generations + sample
@@ -142,8 +146,15 @@ def _habits(run: SimulatedRun, prompt: Prompt, batch: int, draw: random.Random) 
         cut=of(run.between(run.cut, batch)),
         over_limit=of(run.over_limit),
         tool_errors=of(run.tool_errors),
-        formatted=of(run.between(run.formatted, batch)),
+        formatted=of(_formatted(run, batch)),
     )
+
+
+def _formatted(run: SimulatedRun, batch: int) -> float:
+    """The share of well-formed rollouts: a policy that is paid for form learns nothing else."""
+    spoilt = run.spoilt(Fault.REWARD_HACKING, batch)
+    share = run.between(run.formatted, batch)
+    return share if not spoilt else run.formatted[0] + (_WELL_FORMED - run.formatted[0]) * spoilt
 
 
 def _trajectory(
@@ -177,7 +188,7 @@ def _trajectory(
     )
 
 
-def _metrics(rollouts: list[Trajectory]) -> MetricRow:
+def _metrics(run: SimulatedRun, rollouts: list[Trajectory]) -> MetricRow:
     rewards = [rollout.reward or 0.0 for rollout in rollouts]
     moved = sum(abs(rollout.advantage or 0.0) for rollout in rollouts) / len(rollouts)
     step = rollouts[0].step
@@ -185,7 +196,12 @@ def _metrics(rollouts: list[Trajectory]) -> MetricRow:
         step=step + 1,
         attempt=0,
         mode="train",
-        values={"reward": sum(rewards) / len(rewards), "grad_norm": 0.3 * moved, "loss": 0.0},
+        values={
+            "reward": sum(rewards) / len(rewards),
+            "grad_norm": 0.3 * moved,
+            "learning_rate": _RATE * (1 - run.strength(Fault.TINY_UPDATES, step)),
+            "loss": 0.0,
+        },
         logged_at=float(step),
     )
 
@@ -221,10 +237,11 @@ def _info(run: SimulatedRun) -> RunInfo:
         },
         dataset="simulated",
         components=dict(run.components),
+        outcome=run.outcome,
         num_generations=run.generations,
         scale_rewards=run.scale_rewards,
         config={
-            "learning_rate": 1e-6,
+            "learning_rate": _RATE,
             "beta": 0.0,
             "max_tokens": run.max_tokens,
             "max_steps": run.steps * run.iterations,

@@ -97,6 +97,13 @@ def faulty_run(
     run = SimulatedRun(seed=seed, steps=steps)
     if kind is Fault.COMPONENTS_CONFLICT:
         run = replace(run, components={"exact_match": 0.5, "brevity": 0.5})
+    if kind is Fault.REWARD_HACKING:
+        run = replace(run, components={"exact_match": 0.3, "format": 1.0}, formatted=(0.2, 0.4))
+    if kind is Fault.CALLS_OUTWEIGH:
+        components = {"exact_match": 0.5, "num_tool_calls": 0.5}
+        run = replace(run, components=components, max_turns=8)
+    if kind is Fault.NOISE_DECIDES:
+        run = replace(run, components={"exact_match": 1.0, "brevity": 0.01})
     if kind is Fault.DUPLICATE_PROMPTS:
         run = replace(run, world_size=2)
     return run.with_faults(SimulatedFault(kind=kind, strength=strength, onset=onset))

@@ -47,6 +47,11 @@ class Fault(StrEnum):
     TURN_LIMIT = "turn_limit"
     CUT_ANSWERS = "cut_answers"
     TRUNCATED_ROWS = "truncated_rows"
+    ANSWER_NOT_PARSED = "answer_not_parsed"
+    REWARD_HACKING = "reward_hacking"
+    CALLS_OUTWEIGH = "calls_outweigh"
+    NOISE_DECIDES = "noise_decides"
+    TINY_UPDATES = "tiny_updates"
 
 
 FAULT_CODES: Mapping[Fault, tuple[str, ...]] = {
@@ -61,7 +66,7 @@ FAULT_CODES: Mapping[Fault, tuple[str, ...]] = {
     Fault.WRONG_TOKENS: ("tokens-not-sampled",),
     Fault.MASK_COVERS_TOOLS: ("mask-on-wrong-roles",),
     Fault.MASK_MISSES_ANSWERS: ("mask-on-wrong-roles",),
-    Fault.FROZEN_SAMPLER: ("sampler-trainer-gap",),
+    Fault.FROZEN_SAMPLER: ("sampler-not-updated",),
     Fault.LATER_TURNS_DIFFER: ("sampler-trainer-gap",),
     Fault.STALE_POLICY: ("wrong-policy-version",),
     Fault.SHUFFLED_ADVANTAGES: ("wrong-advantage",),
@@ -74,6 +79,11 @@ FAULT_CODES: Mapping[Fault, tuple[str, ...]] = {
     Fault.TURN_LIMIT: ("turn-limit",),
     Fault.CUT_ANSWERS: ("truncation",),
     Fault.TRUNCATED_ROWS: ("truncation",),
+    Fault.ANSWER_NOT_PARSED: ("answer-not-parsed",),
+    Fault.REWARD_HACKING: ("reward-hacking",),
+    Fault.CALLS_OUTWEIGH: ("calls-outweigh-answer",),
+    Fault.NOISE_DECIDES: ("advantage-blow-up",),
+    Fault.TINY_UPDATES: ("update-too-small",),
 }
 """The codes of the findings that name each fault."""
 
@@ -105,7 +115,7 @@ class SimulatedRun:
     by an error of the generation, those `timed_out` have an outcome that no scorer gave, and those
     `misjudged` a wrong one, as judges that sample give. `gap` is the mean |trainer - sampler|
     logprob in nats; each update that the sampling weights lie behind adds `gap_per_update`.
-    `examples` is the size of the data set. Components map to their weights.
+    `examples` is the size of the data set. Components map to their weights, the outcome first.
     """
 
     seed: int = 0
@@ -187,10 +197,25 @@ class SimulatedRun:
         """Rollouts of a batch, over all processes."""
         return self.prompts * self.generations
 
+    def spoilt(self, kind: Fault, batch: int) -> float:
+        """How far a fault has taken the policy: 0 before it begins, its strength at the end."""
+        of_kind = [fault for fault in self.faults if fault.kind is kind]
+        return max(
+            (
+                f.strength * max(0, batch * self.iterations - f.onset + 1) / self.updates_after(f)
+                for f in of_kind
+            ),
+            default=0.0,
+        )
+
+    def updates_after(self, fault: SimulatedFault) -> int:
+        """Updates of the run from the fault's first step on."""
+        return max(1, self.steps * self.iterations - fault.onset)
+
     @property
     def outcome(self) -> str:
-        """The component that says whether the answer is right."""
-        return max(self.components, key=lambda name: self.components[name])
+        """The component that says whether the answer is right: the first one."""
+        return next(iter(self.components))
 
 
 def _logit(share: float) -> float:
