@@ -19,7 +19,7 @@ def main(folder: str, waits: str) -> None:
     found = search(
         Path(folder), SearchRequest(text="apple"), caches=cache_folder(), on_progress=told
     )
-    sys.stdout.write(f"found {found.total}\n")
+    sys.stdout.write(f"found {found.total} {found.notes}\n")
 
 
 main(*sys.argv[1:])

@@ -221,9 +221,9 @@ def test_a_kill_9_while_indexing_leaves_an_index_that_goes_on(long_run, own_cach
 
 
 def test_two_processes_that_index_at_once_share_the_work(long_run, own_caches):
-    children = [start(long_run.path, "0") for _ in range(2)]
+    children = [start(long_run.path, "1") for _ in range(2)]
     outputs = [child.communicate(timeout=120)[0].splitlines() for child in children]
-    assert [lines[-1] for lines in outputs] == ["found 384"] * 2
+    assert [lines[-1] for lines in outputs] == ["found 384 ()"] * 2
     added = [int(lines[-2].split()[1]) for lines in outputs if len(lines) > 1]
     assert sum(added) == 384
     assert numbers(long_run, own_caches) == (384, 384)

@@ -62,6 +62,7 @@ def run(tmp_path_factory):
         ("role:system rules", [0, 1, 2, 3, 4]),
         ("42*", [4]),
         ('"rules why"', []),
+        ('"happen over"', []),
         ("NEAR(timeout retry)", []),
         ("assistant:timeout", []),
         ("^timeout", [0, 1, 3]),
