@@ -35,9 +35,15 @@ def test_the_page_begins_with_the_answer(rlvr):
     lines = out.splitlines()
     assert lines[1] == "32 rollouts in 8 groups of two or more, steps 0 to 3"
     assert lines[2].startswith("exact_match decides ")
-    assert "format never varies within a group, where it is 1.00 on average." in lines[3]
+    assert lines[3] == "format never varies within a group."
+    assert "one value" in next(line for line in lines if line.startswith("format  "))
     for part in ("── Components", "── Who decides", "── Pairs", "── Total and outcome"):
         assert part in out
+
+
+def test_a_component_that_counts_for_nothing_is_no_headline(rlvr, tmp_path):
+    write_run(tmp_path, steps=2, components={"exact_match": 1.0, "f1": 0.5, "format": 0.0})
+    assert "never varies" not in rlvr("rewards", tmp_path)[1]
 
 
 def test_the_document_has_the_same_numbers(rlvr):

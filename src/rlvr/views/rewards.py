@@ -9,7 +9,7 @@ from rlvr.analysis.statistics import Share
 from rlvr.diagnosis.thresholds import CONFLICT, CONFLICT_GROUPS, UNAFFECTED
 from rlvr.views.document import plain
 from rlvr.views.plots import HeatPanel, LinePanel, Panel, Picture, SharePanel, thinned
-from rlvr.views.terminal.text import number, plural
+from rlvr.views.terminal.text import plural
 from rlvr.views.terminal.text import share as percent
 
 STEADY_STEPS = 3
@@ -83,14 +83,15 @@ def _deciders(use: RewardUse) -> Iterator[str]:
 
 
 def _steady(use: RewardUse) -> Iterator[str]:
-    for component in use.components:
-        if not component.varying.trials:
-            continue
-        if component.varied_last is None:
-            value = f", where it is {number(component.mean, 2)} on average"
-            yield f"{component.name} never varies within a group{value}."
-            continue
-        after = [step for step, _ in component.spread_by_step if step > component.varied_last]
+    """Components that count and that no longer tell, or never told, rollouts of a prompt apart."""
+    told = [one for one in by_weight(use) if one.varying.trials and one.weight != 0]
+    never = [one.name for one in told if one.varied_last is None]
+    if never:
+        names = " and ".join(filter(None, (", ".join(never[:-1]), never[-1])))
+        yield f"{names} never {'varies' if len(never) == 1 else 'vary'} within a group."
+    for component in told:
+        last = component.varied_last
+        after = [step for step, _ in component.spread_by_step if last is not None and step > last]
         if len(after) >= STEADY_STEPS:
             yield f"{component.name} has not varied within a group since step {after[0]}."
 
@@ -98,10 +99,10 @@ def _steady(use: RewardUse) -> Iterator[str]:
 def _failed(use: RewardUse) -> Iterator[str]:
     for component in use.components:
         if component.unscored or component.not_finite:
-            yield f"{component.name} has no value in {lacking(component)}."
+            yield f"{component.name} has no value in {_lacking(component)}."
 
 
-def lacking(component: ComponentUse) -> str:
+def _lacking(component: ComponentUse) -> str:
     """How many rollouts have no value of it, and why: "12 (error 10, timeout 2)"."""
     reasons = [f"{status} {count:,}" for status, count in component.statuses.items()]
     if component.not_finite:

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rlvr.analysis.rewards import ComponentUse, RewardUse
-from rlvr.views.rewards import bounds, by_weight, headline, lacking, outcome_is
+from rlvr.views.rewards import bounds, by_weight, headline, outcome_is
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.curves import Curves
 from rlvr.views.terminal.text import heading, number, one_line, plural, share
@@ -32,7 +32,6 @@ def _page(use: RewardUse, title: str, run: str) -> Iterator[RenderableType]:
     shown = by_weight(use)
     yield heading("Components", "spread and variation inside groups, where the prompt is the same")
     yield _values(shown)
-    yield from _lacking(shown)
     yield from _advantages(use, shown)
     yield from _pairs(use)
     yield from _outcome(use)
@@ -66,16 +65,17 @@ def _values(shown: list[ComponentUse]) -> RenderableType:
             f"{number(means[0][1], 2)} → {number(means[-1][1], 2)}" if means else "",
             number(one.spread, 2),
             f"{share(one.varying.value)} of groups" if one.varying.trials else "",
-            share(one.at_best.value) if one.at_best.trials else "",
+            _best(one),
             f"{one.unscored + one.not_finite:,}",
         )
     return table
 
 
-def _lacking(shown: list[ComponentUse]) -> Iterator[Text]:
-    for one in shown:
-        if one.unscored or one.not_finite:
-            yield layout.warning(f"{one_line(one.name, 60)}: no value in {lacking(one)}")
+def _best(component: ComponentUse) -> str:
+    """How often it is at its best; that says nothing of one that has a single value."""
+    if not component.at_best.trials:
+        return ""
+    return share(component.at_best.value) if component.low != component.high else "one value"
 
 
 def _advantages(use: RewardUse, shown: list[ComponentUse]) -> Iterator[RenderableType]:
