@@ -19,6 +19,8 @@ from rlvr.diagnosis.simulated import (
 NO_ERROR = {Fault.COMPONENT_CONSTANT, Fault.COMPONENT_SATURATED, Fault.COMPONENTS_CONFLICT}
 NO_ERROR |= {Fault.TOO_EASY}  # a solved data set is no defect
 NO_ERROR |= {Fault.REWARD_HACKING, Fault.CALLS_OUTWEIGH, Fault.NOISE_DECIDES}  # right answers count
+NO_ERROR |= {Fault.HISTORY_REWRITTEN}  # each turn is trained in its own context
+NO_ERROR |= {Fault.TOOLS_OVERUSED, Fault.LENGTH_GROWS, Fault.LENGTH_SHRINKS}  # they still earn
 
 
 def small(seed):
@@ -70,7 +72,24 @@ def test_a_defect_of_one_rollout_in_ten_is_found(fault):
     assert found[0].signal == pytest.approx(0.1, abs=0.05)
 
 
-def test_a_fault_is_dated_by_the_step_at_which_it_begins():
+# Calls that begin to pay late in so small a run are named as reward-hacking alone.
+@pytest.mark.parametrize("fault", [f for f in Fault if f is not Fault.CALLS_OUTWEIGH], ids=str)
+def test_a_fault_that_begins_in_mid_run_is_dated(fault):
+    onset = 24
+    run = replace(faulty_run(fault, onset=onset, steps=36), prompts=6, generations=3)
+    verdict = diagnose(simulated_evidence(run))
+    named = [finding for finding in verdict.findings if finding.code in FAULT_CODES[fault]]
+    assert named, [finding.code for finding in verdict.findings]
+    for finding in named:
+        assert finding.since_step is not None
+        assert abs(finding.since_step - onset) <= _SPARSE.get(fault, 2)
+
+
+# Read in the messages of some steps only, or slow to pass the threshold.
+_SPARSE = {Fault.VOID_TURNS: 6, Fault.FROZEN_SAMPLER: 8}
+
+
+def test_the_share_of_a_fault_of_the_second_half_is_a_half():
     run = faulty_run(Fault.HIDDEN_CONTEXT, onset=10, steps=20)
     finding = diagnose(simulated_evidence(run)).finding("context-not-attended")
     assert finding.since_step == 10

@@ -8,9 +8,13 @@ from rlvr.diagnosis.detectors import (
     components,
     conflicts,
     context,
+    divergence,
+    diversity,
     gap,
     groups,
     hacking,
+    history,
+    lengths,
     malformed,
     mask,
     paid_calls,
@@ -21,11 +25,13 @@ from rlvr.diagnosis.detectors import (
     staleness,
     sync,
     tokens,
+    tool_use,
     tools,
     truncation,
     turns,
     unparsed,
     unread,
+    void_turns,
 )
 from rlvr.diagnosis.detectors.wording import listed
 from rlvr.diagnosis.evidence import RunEvidence
@@ -38,6 +44,7 @@ DETECTORS: tuple[Detector, ...] = (
     tokens.detect,
     mask.detect,
     sync.detect,
+    history.detect,
     gap.detect,
     staleness.detect,
     small_updates.detect,
@@ -52,11 +59,16 @@ DETECTORS: tuple[Detector, ...] = (
     hacking.detect,
     paid_calls.detect,
     prompts.detect,
+    divergence.detect,
     truncation.detect,
     unparsed.detect,
     malformed.detect,
     tools.detect,
     turns.detect,
+    tool_use.detect,
+    void_turns.detect,
+    diversity.detect,
+    lengths.detect,
 )
 """Every detector, in the order in which what is healthy and unknown is listed."""
 
@@ -65,6 +77,7 @@ CODES: tuple[str, ...] = (
     tokens.CODE,
     mask.CODE,
     sync.CODE,
+    history.CODE,
     gap.CODE,
     staleness.CODE,
     small_updates.CODE,
@@ -79,15 +92,30 @@ CODES: tuple[str, ...] = (
     hacking.CODE,
     paid_calls.CODE,
     prompts.CODE,
+    divergence.CODE,
     truncation.CODE,
     unparsed.CODE,
     malformed.CODE,
     tools.CODE,
     turns.CODE,
+    tool_use.CODE,
+    void_turns.CODE,
+    diversity.CODE,
+    lengths.CODE,
 )
 """Every code that a verdict can hold; each has a page in docs/findings."""
 
-_SYMPTOMS = frozenset({gap.CODE, groups.CODE, conflicts.CODE, hacking.CODE, *components.CODES})
+_SYMPTOMS = frozenset(
+    {
+        gap.CODE,
+        groups.CODE,
+        conflicts.CODE,
+        hacking.CODE,
+        lengths.CODE,
+        tool_use.CODE,
+        *components.CODES,
+    }
+)
 """Codes that say what the signal looks like; at equal signal a cause stands before them."""
 
 

@@ -87,6 +87,13 @@ class Habit:
     def unknown(self, code: str, what: str, threshold: float) -> Unknown:
         """That the sample is too small; `what` follows the counts: "rollouts are cut"."""
         judged = self.now if self.whole.hits else self.whole
+        if not judged.trials:
+            return Unknown(
+                code=code,
+                because=f"no recent rollout could show it; of {int(self.whole.trials):,} earlier"
+                f" ones {int(self.whole.hits):,} {what}",
+                needs="more training steps",
+            )
         return Unknown(
             code=code,
             because=f"{int(judged.hits):,} of {int(judged.trials):,} {what}, in"
@@ -123,30 +130,83 @@ def _share(rollouts: Rollouts, hits: Floats | Mask, trials: Floats | Mask, where
     return clustered(hit[tried > 0], tried[tried > 0])
 
 
-def since_step(rollouts: Rollouts, hits: Mask, threshold: float) -> int | None:
-    """The step since which a habit is above the threshold, None where it can't be dated.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turning:
+    """The step that parts the run best, and a habit's share before it and from it on."""
 
-    The step is the one that parts the run best (largest cumulative sum); it counts if the part
-    before is proven below the threshold and the part after above. A habit that is above it in the
-    first steps already is dated to the first.
+    step: int
+    before: Share
+    after: Share
+
+    @property
+    def risen(self) -> bool:
+        """Whether it is proven to be more frequent after than before."""
+        return bool(self.before.trials and self.after.trials and self.after.low > self.before.high)
+
+
+def turning_point(rollouts: Rollouts, hits: Mask, trials: Mask | None = None) -> Turning | None:
+    """The step from which on a habit is more frequent: the one that parts the run best.
+
+    That is where the cumulative sum of the deviations from the mean is lowest. `trials` are the
+    rollouts that can show the habit, all of them if None. None where no later step is above the
+    steps before it.
     """
     steps = rollouts.steps
-    if not len(steps):
+    asked = np.ones(len(rollouts), np.bool_) if trials is None else trials
+    if not asked.any():
         return None
-    flags = hits.astype(np.float64)
-    ones = np.ones(len(rollouts))
-    by_step = np.bincount(np.searchsorted(steps, rollouts.step), weights=flags - flags.mean())
+    flags = (hits & asked).astype(np.float64)
+    deviations = np.where(asked, flags - flags[asked].mean(), 0.0)
+    by_step = np.bincount(
+        np.searchsorted(steps, rollouts.step), weights=deviations, minlength=len(steps)
+    )
     start = int(np.argmin(np.cumsum(by_step))) + 1
-    if start < len(steps):
-        before = rollouts.step < steps[start]
-        if (
-            _share(rollouts, flags, ones, before).side(threshold) is Side.BELOW
-            and _share(rollouts, flags, ones, ~before).side(threshold) is Side.ABOVE
-        ):
-            return int(steps[start])
+    if start >= len(steps):
+        return None
+    before = rollouts.step < steps[start]
+    ones = asked.astype(np.float64)
+    return Turning(
+        step=int(steps[start]),
+        before=_share(rollouts, flags, ones, before),
+        after=_share(rollouts, flags, ones, ~before),
+    )
+
+
+def begins(rollouts: Rollouts, hits: Mask, trials: Mask | None = None) -> int | None:
+    """The step from which on a habit that stands out is proven to be more frequent than before.
+
+    The first step of the run where it is not, so that it was there all the time; None without a
+    hit. For a habit with a threshold of its own, `since_step` says more.
+    """
+    if not (hits if trials is None else hits & trials).any():
+        return None
+    turning = turning_point(rollouts, hits, trials)
+    if turning is not None and turning.risen:
+        return turning.step
+    return int(rollouts.steps[0])
+
+
+def since_step(
+    rollouts: Rollouts, hits: Mask, threshold: float, trials: Mask | None = None
+) -> int | None:
+    """The step since which a habit is above the threshold, None where it can't be dated.
+
+    It is the turning point, if the part before is proven below the threshold and the part after
+    above. A habit that is above it in the first steps already is dated to the first.
+    """
+    if not len(rollouts.steps):
+        return None
+    turning = turning_point(rollouts, hits, trials)
+    if (
+        turning is not None
+        and turning.before.side(threshold) is Side.BELOW
+        and turning.after.side(threshold) is Side.ABOVE
+    ):
+        return turning.step
     first = rollouts.step <= _end_of_early(rollouts)
-    above = _share(rollouts, flags, ones, first).side(threshold) is Side.ABOVE
-    return int(steps[0]) if above else None
+    ones = np.ones(len(rollouts)) if trials is None else trials.astype(np.float64)
+    above = _share(rollouts, hits.astype(np.float64) * ones, ones, first).side(threshold)
+    return int(rollouts.steps[0]) if above is Side.ABOVE else None
 
 
 def lost(evidence: RunEvidence, hits: Mask) -> int:
@@ -159,6 +219,22 @@ def outcomes(evidence: RunEvidence) -> Floats:
     name = evidence.signal.outcome
     rollouts = evidence.rollouts
     return rollouts.component(name) if name else rollouts.numbers("reward")
+
+
+def improved(evidence: RunEvidence) -> bool:
+    """Whether the outcome is proven to be higher now than in the first third of the run."""
+    values, rollouts = outcomes(evidence), evidence.rollouts
+    finite = np.isfinite(values)
+    if not finite.any():
+        return False
+    low, high = float(values[finite].min()), float(values[finite].max())
+    if high - low <= FLAT_SPREAD:
+        return False
+    scaled = np.where(finite, (values - low) / (high - low), 0.0)
+    ones = finite.astype(np.float64)
+    now = _share(rollouts, scaled, ones, rollouts.recent)
+    early = _share(rollouts, scaled, ones, rollouts.early)
+    return bool(now.trials and early.trials and now.low > early.high)
 
 
 def earn_nothing(evidence: RunEvidence, hits: Mask) -> bool:

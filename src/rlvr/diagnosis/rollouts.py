@@ -1,11 +1,14 @@
 """The columns of a run's training rollouts as arrays, and what is asked of them again and again."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from rlvr.analysis.columns import Columns, Floats, Ints, Mask
 from rlvr.analysis.within import FLAT_SPREAD, step_means
@@ -152,6 +155,12 @@ class Rollouts(Columns):
     ) -> list[tuple[int, float]]:
         """(step, mean of the values that are not NaN) for each step that has one."""
         return step_means(self.step, values, where)
+
+    def among(self, ids: Collection[str]) -> Mask:
+        """Which rollouts have one of these record ids. Shape (rollouts,)."""
+        wanted: Any = pa.array(list(ids), type=pa.string())
+        found: Any = pc.is_in(self.table["id"], value_set=wanted)
+        return np.asarray(found.to_numpy(), dtype=np.bool_)
 
     def clusters(self, where: Mask | None = None) -> int:
         """How many groups the rollouts belong to."""

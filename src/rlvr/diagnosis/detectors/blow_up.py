@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Floats, Mask
-from rlvr.analysis.statistics import Share, Side, onset, share
+from rlvr.analysis.statistics import Share, Side, share
 from rlvr.analysis.within import spreads
 from rlvr.diagnosis.detectors.wording import percent
 from rlvr.diagnosis.deviations import Deciders
@@ -22,6 +22,7 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from rlvr.diagnosis.habits import begins
 from rlvr.diagnosis.thresholds import FLAT_COSTLY, FLAT_NOTED, FULL_SIZE, TINY_SPREAD
 
 CODE = "advantage-blow-up"
@@ -178,7 +179,7 @@ def _finding(evidence: RunEvidence, found: _Blown) -> Finding:
         remedy="set scale_rewards=False (Dr. GRPO), or divide by the deviation of the whole batch"
         ' (scale_rewards="batch" in TRL); take components out that differ by noise, and prompts'
         " that are always or never solved.",
-        since_step=onset(_by_step(evidence, found), FLAT_NOTED),
+        since_step=begins(rollouts, found.blown, found.moved),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from rlvr.analysis.columns import Floats
 from rlvr.analysis.statistics import Side, onset, share
 from rlvr.analysis.within import FLAT_SPREAD
+from rlvr.diagnosis.detectors.ceased import Ceased, ceased_finding, ceased_of
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -40,7 +41,8 @@ class _Component:
     """One weighted component. `gain` is its value, or minus it where its weight is negative.
 
     `weight` is its share of all weights. `varies` is False where every value that it gave is the
-    same, `clusters` how many groups it scored; `best` says that no gain can be seen above `top`.
+    same, `clusters` how many groups it scored; `top` is its highest gain, and `ceased` says since
+    when it does not vary any more.
     """
 
     name: str
@@ -50,6 +52,7 @@ class _Component:
     varies: bool
     clusters: int
     penalty: bool
+    ceased: Ceased | None
 
     @property
     def at_best(self) -> bool:
@@ -99,6 +102,7 @@ def _weighted(evidence: RunEvidence) -> tuple[_Component, ...]:
                 varies=high - low > FLAT_SPREAD,
                 clusters=rollouts.clusters(scored),
                 penalty=weights[name] < 0,
+                ceased=ceased_of(evidence, name, abs(weights[name]) / total, gain),
             )
         )
     return tuple(found)
@@ -106,6 +110,9 @@ def _weighted(evidence: RunEvidence) -> tuple[_Component, ...]:
 
 def _constant(evidence: RunEvidence, components: tuple[_Component, ...]) -> Outcome:
     rollouts, signal = evidence.rollouts, evidence.signal
+    ceased = [c.ceased for c in components if c.ceased is not None]
+    if ceased:
+        return ceased_finding(evidence, ceased, CONSTANT_CODE)
     same = [c for c in components if not c.varies and not c.at_best]
     dead = [component for component in same if component.is_constant(CONSTANT)]
     if not dead:

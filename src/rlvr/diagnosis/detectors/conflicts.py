@@ -1,11 +1,12 @@
 """Do two components of the reward pull the rollouts of a group in opposite directions?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from rlvr.analysis.columns import Floats
+from rlvr.analysis.columns import Floats, Ints
 from rlvr.analysis.within import FLAT_SPREAD, Correlation, correlation
 from rlvr.diagnosis.detectors.wording import counted, percent
 from rlvr.diagnosis.deviations import weighted_deviations
@@ -21,6 +22,7 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from rlvr.diagnosis.habits import begins
 from rlvr.diagnosis.thresholds import CANCELLED, CONFLICT, CONFLICT_GROUPS
 
 CODE = "components-conflict"
@@ -51,18 +53,14 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
                 needs="two or more components with weights, and groups in which they vary",
             ),
         )
-    group = evidence.rollouts.group
-    pairs = [
-        _Pair(first=first, second=second, within=within)
-        for first, second in combinations(deviations, 2)
-        if (within := correlation(deviations[first], deviations[second], group))
-    ]
-    judged = [pair for pair in pairs if pair.within.groups >= CONFLICT_GROUPS]
-    opposed = sorted(
-        (pair for pair in judged if pair.within.high < CONFLICT), key=lambda p: p.within.remaining
+    group, recent = evidence.rollouts.group, evidence.rollouts.recent
+    pairs = _pairs(deviations, group)
+    opposed = _opposed(pairs) or _opposed(
+        _pairs({name: moved * recent for name, moved in deviations.items()}, group)
     )
     if opposed:
         return (_finding(evidence, opposed, deviations),)
+    judged = [pair for pair in pairs if pair.within.groups >= CONFLICT_GROUPS]
     if judged:
         lowest = min(judged, key=lambda pair: pair.within.value)
         if lowest.within.value < CONFLICT:
@@ -85,6 +83,21 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     )
 
 
+def _pairs(moved: Mapping[str, Floats], group: Ints) -> list[_Pair]:
+    """Every two components that vary in some group."""
+    return [
+        _Pair(first=first, second=second, within=within)
+        for first, second in combinations(moved, 2)
+        if (within := correlation(moved[first], moved[second], group))
+    ]
+
+
+def _opposed(pairs: list[_Pair]) -> list[_Pair]:
+    """Those that are proven to conflict, the one that cancels most first."""
+    found = [p for p in pairs if p.within.groups >= CONFLICT_GROUPS and p.within.high < CONFLICT]
+    return sorted(found, key=lambda pair: pair.within.remaining)
+
+
 def _unsure(pair: _Pair) -> Unknown:
     return Unknown(
         code=CODE,
@@ -105,7 +118,8 @@ def _finding(evidence: RunEvidence, opposed: list[_Pair], deviations: dict[str, 
         if cancels
         else "the larger one decides"
     )
-    apart = (np.abs(x) > FLAT_SPREAD) & (np.abs(y) > FLAT_SPREAD) & (x * y < 0)
+    both = (np.abs(x) > FLAT_SPREAD) & (np.abs(y) > FLAT_SPREAD)
+    apart = both & (x * y < 0)
     return Finding(
         code=CODE,
         severity=Severity.WARNING if cancels else Severity.NOTE,
@@ -148,4 +162,5 @@ def _finding(evidence: RunEvidence, opposed: list[_Pair], deviations: dict[str, 
         " the finding is wrong.",
         remedy="decide which of the two matters: lower the weight of the other, or let it count"
         " only where the first is earned (multiply instead of adding).",
+        since_step=begins(rollouts, apart, both),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rlvr.analysis.statistics import Side, onset, share
+from rlvr.analysis.statistics import Side, share
 from rlvr.diagnosis.detectors.stated import (
     ExactAnswer,
     StatingRollouts,
@@ -24,6 +24,7 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from rlvr.diagnosis.habits import begins
 from rlvr.diagnosis.thresholds import CONTRADICTED, SILENT
 
 CODE = "scorer-silent"
@@ -226,10 +227,7 @@ def _finding(
         ' (repairs="all"), or pass parsing_timeout=None to its parse and timeout_seconds=None to'
         " its verify and bound their time in a process of your own. Otherwise call the scorer with"
         " an example's text and reference and see which branch returns 0.",
-        since_step=onset(
-            rollouts.by_step(found.empty, found.stating),
-            SILENT if found.unseen.side(SILENT) is Side.ABOVE else CONTRADICTED,
-        ),
+        since_step=begins(rollouts, found.empty, found.stating),
     )
 
 

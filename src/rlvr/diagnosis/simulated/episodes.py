@@ -30,6 +30,8 @@ _ERRORS = {
 }
 _DOWN = "ConnectionError: the tool does not answer"
 _FAILED = RolloutError(where="generation", type="APITimeoutError", text="Request timed out.")
+_SAME = "<think>so look again then check the next one first</think>\n<answer>nowhere</answer>"
+_LONGER, _SHORTER = 4.0, 0.125  # times the length of a turn, of faults of length
 _BLIND = 0.1  # of its chance is left to a policy whose tool says nothing
 _CLUMSY = 0.5  # and to one that wasted a turn
 
@@ -125,25 +127,51 @@ class _Playing:
             return self.ended("error", succeeded=False, formatted=False)
         if self.run.task is Task.MATH or self.draw.random() < self.run.idle:
             return self.answer(self.habits.chance)
-        if self.has(Fault.UNPARSED_CALLS):
-            name, arguments = self.call()
-            call = f'{{"name": "{name}", "arguments": {arguments}}}'
-            text = f"{self.thought()}\n<tool_call>\n{call}\n</tool_call>"
-            return self.end(text, "stop", succeeded=False)
+        return self.odd() or self.with_calls()
+
+    def with_calls(self) -> Episode:
         endless = self.draw.random() < self.habits.over_limit or self.has(Fault.TURN_LIMIT)
         speechless = self.has(Fault.MALFORMED_CALLS)
         clumsy = speechless or self.draw.random() < self.habits.malformed
         down = self.has(Fault.TOOL_FAILS)
         wanted = self.wanted_calls() if not endless else self.run.max_turns
+        if not endless and self.has(Fault.TOOLS_OVERUSED):
+            wanted = self.run.max_turns - 1
         for turn in range(min(wanted, self.run.max_turns)):
             last = endless and turn == self.run.max_turns - 1
             malformed = speechless or (clumsy and turn == wanted - 1)
             self.call_turn(turn, malformed=malformed, down=down, last=last)
             if last:
                 return self.ended("max_turns", succeeded=False, formatted=False)
+        if self.has(Fault.VOID_TURNS):
+            return self.end(self.thought(), "stop", succeeded=False)
         chance = self.habits.chance
         blind = down or speechless
         return self.answer(chance * (_BLIND if blind else _CLUMSY if clumsy else 1.0))
+
+    def odd(self) -> Episode | None:
+        """An episode of a single turn that a fault of behaviour makes, None without one."""
+        if self.has(Fault.DIVERGENCE):
+            words = " ".join(self.draw.choice(_WORDS) for _ in range(40))
+            return self.end(words, "length", succeeded=False)
+        if self.has(Fault.SAME_OUTPUT):
+            return self.end(_SAME, "stop", succeeded=False, formatted=True)
+        if self.has(Fault.TOOLS_GIVEN_UP):
+            return self.answer(self.habits.chance * _BLIND)
+        if self.has(Fault.UNPARSED_CALLS):
+            name, arguments = self.call()
+            call = f'{{"name": "{name}", "arguments": {arguments}}}'
+            text = f"{self.thought()}\n<tool_call>\n{call}\n</tool_call>"
+            return self.end(text, "stop", succeeded=False)
+        return None
+
+    def length(self) -> float:
+        """Tokens of a turn on average."""
+        if self.has(Fault.LENGTH_GROWS):
+            return self.run.turn_tokens * _LONGER
+        if self.has(Fault.LENGTH_SHRINKS):
+            return self.run.turn_tokens * _SHORTER
+        return self.run.turn_tokens
 
     def wanted_calls(self) -> int:
         wanted = 2 if self.run.task is Task.TWO_HOP else 1
@@ -246,7 +274,8 @@ class _Playing:
         heard: int,
     ) -> None:
         """One assistant turn, and the tokens of what the environment says after it."""
-        length = round(self.draw.gauss(self.run.turn_tokens, 0.3 * self.run.turn_tokens))
+        mean = self.length()
+        length = round(self.draw.gauss(mean, 0.3 * mean))
         sampled = tokens or min(max(length, 6), self.run.max_tokens - 1)
         before = sum(turn.sampled_tokens or 0 for turn in self.turns) + sum(self.environment)
         self.turns.append(

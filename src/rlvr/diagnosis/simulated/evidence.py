@@ -15,11 +15,17 @@ from rlvr.diagnosis.simulated.scores import (
     with_shuffled_advantages,
 )
 from rlvr.diagnosis.simulated.settings import Fault, SimulatedRun, Task
-from rlvr.diagnosis.simulated.tokens import VOCABULARY, evidence_of, with_details
+from rlvr.diagnosis.simulated.tokens import (
+    VOCABULARY,
+    evidence_of,
+    with_details,
+    with_rewritten_history,
+)
 from rlvr.record import Message, MetricRow, Mode, RunInfo, Trajectory
 
 _ALIKE = 6.0  # the lower, the more the rollouts of one prompt resemble each other
 _DETAILED = 16
+_APART_GRADIENT, _APART_KL = 80.0, 9.0  # of a policy that flew apart
 _CONTENT_STEPS = 8
 _HELD_FAULTS = (Fault.CONSTANT_REWARD, Fault.TOO_HARD, Fault.TOO_EASY)
 _CHANCES = {Fault.TOO_HARD: 0.0, Fault.TOO_EASY: 1.0}
@@ -52,7 +58,7 @@ def simulated_evidence(run: SimulatedRun) -> RunEvidence:
         if place in shown:
             contents += rollouts[:64]
         if run.token_details_every and place % run.token_details_every == 0:
-            details += [with_details(t, e.environment_tokens) for t, e in batch[:_DETAILED]]
+            details += _detailed(run, batch[:_DETAILED])
         metrics.append(_metrics(run, rollouts))
     table = to_table(trajectories).select(list(ROLLOUT_COLUMNS))
     return RunEvidence(
@@ -65,6 +71,17 @@ def simulated_evidence(run: SimulatedRun) -> RunEvidence:
         metrics=tuple(metrics),
         disagreeing=_disagreeing(run, trajectories),
     )
+
+
+def _detailed(run: SimulatedRun, batch: list[_Played]) -> list[Trajectory]:
+    """The rollouts with their token details."""
+    details = [with_details(t, episode.environment_tokens) for t, episode in batch]
+    return [
+        with_rewritten_history(t)
+        if run.strength(Fault.HISTORY_REWRITTEN, t.step) and t.evidence.sequences == len(t.turns)
+        else t
+        for t in details
+    ]
 
 
 def _name(run: SimulatedRun) -> str:
@@ -192,15 +209,19 @@ def _metrics(run: SimulatedRun, rollouts: list[Trajectory]) -> MetricRow:
     rewards = [rollout.reward or 0.0 for rollout in rollouts]
     moved = sum(abs(rollout.advantage or 0.0) for rollout in rollouts) / len(rollouts)
     step = rollouts[0].step
+    apart = run.strength(Fault.DIVERGENCE, step)
+    gradient = 0.3 * moved + _APART_GRADIENT * apart
+    kl = min(0.002 * step, 0.2) + _APART_KL * apart
     return MetricRow(
         step=step + 1,
         attempt=0,
         mode="train",
         values={
             "reward": sum(rewards) / len(rewards),
-            "grad_norm": 0.3 * moved,
+            "grad_norm": gradient,
             "learning_rate": _RATE * (1 - run.strength(Fault.TINY_UPDATES, step)),
             "loss": 0.0,
+            "kl": kl,
         },
         logged_at=float(step),
     )

@@ -3,7 +3,13 @@
 import random
 from dataclasses import replace
 
-from rlvr.diagnosis.simulated.settings import Fault, SimulatedFault, SimulatedRun, Task
+from rlvr.diagnosis.simulated.settings import (
+    CHANGES,
+    Fault,
+    SimulatedFault,
+    SimulatedRun,
+    Task,
+)
 
 _COMPONENTS = {
     Task.MATH: (
@@ -92,8 +98,11 @@ def faulty_run(
 ) -> SimulatedRun:
     """A two-hop run with one fault, with settings under which that fault can show.
 
-    Without the fault it is a healthy run, of 64 rollouts a step.
+    Without the fault it is a healthy run, of 64 rollouts a step. A change begins with the second
+    half of the run where no other `onset` is given.
     """
+    if kind in CHANGES:
+        onset = onset or steps // 2
     run = SimulatedRun(seed=seed, steps=steps)
     if kind is Fault.COMPONENTS_CONFLICT:
         run = replace(run, components={"exact_match": 0.5, "brevity": 0.5})

@@ -52,6 +52,14 @@ class Fault(StrEnum):
     CALLS_OUTWEIGH = "calls_outweigh"
     NOISE_DECIDES = "noise_decides"
     TINY_UPDATES = "tiny_updates"
+    HISTORY_REWRITTEN = "history_rewritten"
+    TOOLS_GIVEN_UP = "tools_given_up"
+    TOOLS_OVERUSED = "tools_overused"
+    VOID_TURNS = "void_turns"
+    SAME_OUTPUT = "same_output"
+    LENGTH_GROWS = "length_grows"
+    LENGTH_SHRINKS = "length_shrinks"
+    DIVERGENCE = "divergence"
 
 
 FAULT_CODES: Mapping[Fault, tuple[str, ...]] = {
@@ -84,13 +92,37 @@ FAULT_CODES: Mapping[Fault, tuple[str, ...]] = {
     Fault.CALLS_OUTWEIGH: ("calls-outweigh-answer",),
     Fault.NOISE_DECIDES: ("advantage-blow-up",),
     Fault.TINY_UPDATES: ("update-too-small",),
+    Fault.HISTORY_REWRITTEN: ("history-rewritten",),
+    Fault.TOOLS_GIVEN_UP: ("tool-use-drift",),
+    Fault.TOOLS_OVERUSED: ("tool-use-drift",),
+    Fault.VOID_TURNS: ("void-turns",),
+    Fault.SAME_OUTPUT: ("diversity-collapse",),
+    Fault.LENGTH_GROWS: ("length-trend",),
+    Fault.LENGTH_SHRINKS: ("length-trend",),
+    Fault.DIVERGENCE: ("divergence",),
 }
 """The codes of the findings that name each fault."""
 
 KEEPS_LEARNING = frozenset(
-    {Fault.COMPONENT_CONSTANT, Fault.COMPONENT_SATURATED, Fault.DUPLICATE_PROMPTS}
+    {
+        Fault.COMPONENT_CONSTANT,
+        Fault.COMPONENT_SATURATED,
+        Fault.DUPLICATE_PROMPTS,
+        Fault.HISTORY_REWRITTEN,
+    }
 )
 """Faults beside which the reward improves all the same."""
+
+CHANGES = frozenset(
+    {
+        Fault.TOOLS_GIVEN_UP,
+        Fault.TOOLS_OVERUSED,
+        Fault.LENGTH_GROWS,
+        Fault.LENGTH_SHRINKS,
+        Fault.DIVERGENCE,
+    }
+)
+"""Faults that are a change in mid-run: a run that has them from the first step on has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

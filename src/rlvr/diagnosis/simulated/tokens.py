@@ -3,6 +3,7 @@
 import math
 import random
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -12,13 +13,16 @@ from rlvr.diagnosis.simulated.episodes import Episode
 from rlvr.diagnosis.simulated.settings import Fault, SimulatedRun
 from rlvr.record import Span, TokenDetails, TokenEvidence, TrainingSequence, Trajectory
 
-VOCABULARY = tuple(f" word{number}" for number in range(500))
+VOCABULARY = (*(f" word{number}" for number in range(500)), "<think>", "</think>")
+_WORDS, _THINK, _THOUGHT = 500, 500, 501  # ids: ordinary ones, <think> and </think>
 _SCHEMA_TOKENS = 14  # that a trainer which forgets the tools leaves out
 _BLIND_GAP = 3.0  # nats, of a trainer that scores other text than was sampled
 _DEPARTED_GAP = 1.5
 _DRIFT = 0.05  # nats a step, of weights that never reach the sampler
 _LATER_GAP = 0.8
 _FAR_SHARE = 0.4  # beyond 1 nat, where the trainer scores other text
+_CERTAIN = 0.005  # nats of entropy, of a policy that says one thing
+_SCATTERED = 8.0  # times the entropy, of one that flew apart
 _ROUNDING = 1e-3  # nats, more than float32 makes
 _TAIL = 2e-4  # of bfloat16's tokens differ by more than 1 nat
 
@@ -47,6 +51,7 @@ def evidence_of(
     )
     masked = draw.random() < run.truncated or Fault.TRUNCATED_ROWS in tokens.faults
     again = draw.random() < run.retokenised and len(tokens.sampled) > 1
+    rewritten = Fault.HISTORY_REWRITTEN in tokens.faults
     prompt, total = run.prompt_tokens, tokens.total
     repeated = prompt + tokens.sampled[0] + episode.environment_tokens[0] if again else 0
     counts = TokenEvidence(
@@ -57,7 +62,7 @@ def evidence_of(
         sampled_untrained_tokens=total if masked else 0,
         trained_unsampled_tokens=0,
         sequence_tokens=prompt + total + tokens.environment + repeated,
-        sequences=2 if again else 1,
+        sequences=len(tokens.sampled) if rewritten else 2 if again else 1,
         ids_match=True,
         truncated=masked,
     )
@@ -67,6 +72,10 @@ def evidence_of(
         return counts
     counts = _attended(counts, tokens)
     entropy = run.between(run.entropy, step // run.iterations) * draw.uniform(0.7, 1.3)
+    if Fault.SAME_OUTPUT in tokens.faults:
+        entropy = _CERTAIN
+    if Fault.DIVERGENCE in tokens.faults:
+        entropy *= _SCATTERED
     return (
         counts
         if masked
@@ -165,7 +174,7 @@ def with_details(trajectory: Trajectory, environment_tokens: tuple[int, ...]) ->
         mask &= roles != roles.max()
     if evidence.trained_unsampled_tokens:
         mask |= (roles == 1) if (roles == 1).any() else ~is_sampled
-    ids = draw.integers(0, len(VOCABULARY), length)
+    ids = draw.integers(0, _WORDS, length)
     departed = evidence.mismatch_token is not None
     hidden = ~is_sampled & (evidence.attended_share not in (None, 1.0))
     by_turn = evidence.gap_mean_by_turn
@@ -173,7 +182,7 @@ def with_details(trajectory: Trajectory, environment_tokens: tuple[int, ...]) ->
     gap = np.array([0.0, 0.0, *(by_turn or (0.0,) * len(trajectory.turns))])[roles]
     sampler = np.where(is_sampled, -draw.exponential(0.4, length), np.nan)
     trainer = sampler - np.nan_to_num(gap) * draw.choice((-1.0, 1.0), length)
-    extra = draw.integers(0, len(VOCABULARY), _SCHEMA_TOKENS) if departed else None
+    extra = draw.integers(0, _WORDS, _SCHEMA_TOKENS) if departed else None
     at = evidence.mismatch_token or 0
     sequence = TrainingSequence(
         ids=array("i", ids.tolist()),
@@ -189,6 +198,48 @@ def with_details(trajectory: Trajectory, environment_tokens: tuple[int, ...]) ->
         tokens=TokenDetails(
             sequences=(sequence,), expected_ids=None if expected is None else (expected,)
         ),
+    )
+
+
+def with_rewritten_history(trajectory: Trajectory) -> Trajectory:
+    """The rollout of `with_details`, a sequence for each turn: later ones lack the thoughts of the
+    turns before, as under a template that drops them."""
+    if trajectory.tokens is None or len(trajectory.turns) < 2:
+        return trajectory
+    (whole,) = trajectory.tokens.sequences
+    sampled = [span for span in whole.spans if span.role == "assistant"]
+    ids = list(whole.ids)
+    for span in sampled:
+        ids[span.start], ids[span.start + 2] = _THINK, _THOUGHT
+    sequences = []
+    for number, span in enumerate(sampled):
+        dropped = [place for old in sampled[:number] for place in range(old.start, old.start + 3)]
+        sequences.append(_turn_alone(whole, ids, span, frozenset(dropped)))
+    return replace(trajectory, tokens=TokenDetails(sequences=tuple(sequences)))
+
+
+def _turn_alone(
+    whole: TrainingSequence, ids: list[int], span: Span, dropped: frozenset[int]
+) -> TrainingSequence:
+    """The sequence of one turn: what was served, without the places dropped, and its answer."""
+    kept = [place for place in range(span.stop) if place not in dropped]
+    start = len(kept) - (span.stop - span.start)
+
+    def of(values: Sequence[float] | None) -> "array[float] | None":
+        return None if values is None else array("f", [values[place] for place in kept])
+
+    return TrainingSequence(
+        ids=array("i", [ids[place] for place in kept]),
+        loss_mask=array("b", [whole.loss_mask[p] if p >= span.start else 0 for p in kept]),
+        spans=(
+            Span(start=0, stop=start, turn=-1, role="prompt"),
+            Span(start=start, stop=len(kept), turn=span.turn, role="assistant"),
+        ),
+        attended=None
+        if whole.attended is None
+        else array("b", [whole.attended[place] for place in kept]),
+        sampler_logprobs=of(whole.sampler_logprobs),
+        trainer_logprobs=of(whole.trainer_logprobs),
     )
 
 
