@@ -1,5 +1,6 @@
 """`rlvr contrast`, as its user meets it."""
 
+import io
 import json
 import random
 from dataclasses import replace
@@ -224,3 +225,58 @@ def test_many_groups_are_read_as_a_stated_portion(folder):
     found = contrast_run(open_run(folder / "linked"), Wanted(), most_groups=10)
     assert (found.read, found.read_rollouts, found.split.informative_groups) == (10, 60, 24)
     assert found.read_steps >= 7
+
+
+def test_pruned_messages_are_said_and_the_columns_still_counted(rlvr, tmp_path, monkeypatch):
+    recorded(tmp_path / "pruned", searches(4))
+    monkeypatch.chdir(tmp_path)
+    rlvr("prune", "pruned", "--max-size", "1kB", "--yes")  # the newest step stays
+    found = document(rlvr, "pruned")
+    assert (found["groups"]["informative"], found["read"]["steps"]) == (12, 1)
+    assert any("were pruned" in remark for remark in found["remarks"])
+    code, out, _ = rlvr("prompt", "pruned", "q0-0")
+    assert (code, "its messages are gone" in out) == (0, True)
+
+
+def test_what_another_tool_recorded_is_compared_as_it_lies(rlvr, folder, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    lines = []
+    for group in range(6):
+        for sample in range(4):
+            answer = "x" * (9 if sample < 2 else 2)
+            messages = [
+                {"role": "user", "content": f"question {group}"},
+                {"role": "assistant", "content": f"<answer>{answer}</answer>"},
+            ]
+            lines.append(json.dumps({"messages": messages, "reward": float(sample < 2)}))
+    (folder / "chats.jsonl").write_text("\n".join(lines) + "\n")
+    code, out, err = rlvr("contrast", "chats.jsonl", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["groups"]["informative"] == 6
+    assert "characters of the answer" in {
+        name for e in found["effects"] for name in (e["feature"]["name"], *e["same_as"])
+    }
+
+
+@pytest.mark.parametrize("width", [40, 80, 110, 200])
+def test_the_page_fits_its_terminal(folder, width):
+    from rich.console import Console
+
+    from rlvr.cli.contrast import contrast_page
+    from rlvr.cli.contrasting import Wanted, contrast_run
+    from rlvr.cli.opening import Opened
+    from rlvr.cli.paging import Page
+    from rlvr.runs import open_run
+
+    run = open_run(folder / "linked")
+    page = contrast_page(
+        Opened(run=run, argument="linked"),
+        contrast_run(run, Wanted()),
+        Page(total=0, offset=0, limit=20),
+    )
+    console = Console(width=width, force_terminal=True, record=True, file=io.StringIO())
+    console.print(page)
+    text = console.export_text()
+    assert ("95% interval" in text) == (width >= 100)
+    assert "success 1.000" in text

@@ -89,7 +89,11 @@ def _head(scope: Scope) -> Iterator[RenderableType]:
         f"{split.alone:,} without a scored sibling" if split.alone else "",
     )
     groups = f"{split.informative_groups:,} of {plural(split.groups, 'group')} have both"
-    portion = "" if scope.read == split.informative_groups else ", spread evenly over the steps"
+    portion = (
+        ""
+        if scope.read == split.informative_groups
+        else ", spread evenly over the steps that have their messages"
+    )
     yield layout.facts(
         (
             ("success", Text(success_text(scope.measure))),

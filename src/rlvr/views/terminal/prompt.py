@@ -4,6 +4,7 @@ import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -28,6 +29,7 @@ WIDE = 120
 _TITLES = {"train": "Training", "eval": "Evaluation"}
 _COLOURS = {Change.LEARNT: layout.GOOD, Change.FORGOTTEN: layout.BAD, Change.NEVER: layout.BAD}
 _PIPE_CELL = 70
+_PRUNED = Text("its messages are gone", style="dim")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +134,8 @@ def _history(history: ShownHistory) -> Iterator[RenderableType]:
             " show others",
             style="dim",
         )
-    if history.first:
-        yield Text()
-        yield _Answers(history)
+    yield Text()
+    yield _Answers(history)
 
 
 def _ends(course: Course) -> str:
@@ -250,11 +251,12 @@ class _Answers:
         room = min(max((options.max_width - 16) // 2, 16), _PIPE_CELL)
         sides = [history.first, history.last]
         titles = [f"answers at step {steps[0]}", f"answers at step {steps[-1]}"]
-        if not history.last:
+        if len(steps) == 1:
             sides, titles, room = sides[:1], titles[:1], 2 * room
         shown = layout.table(*titles, left=tuple(titles))
-        for at in range(max(map(len, sides))):
-            shown.add_row(*(_answer(side[at], room) if at < len(side) else "" for side in sides))
+        cells = [[_answer(one, room) for one in side] or [_PRUNED] for side in sides]
+        for row in zip_longest(*cells, fillvalue=Text()):
+            shown.add_row(*row)
         yield shown
 
 
