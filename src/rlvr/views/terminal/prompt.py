@@ -29,7 +29,7 @@ WIDE = 120
 _TITLES = {"train": "Training", "eval": "Evaluation"}
 _COLOURS = {Change.LEARNT: layout.GOOD, Change.FORGOTTEN: layout.BAD, Change.NEVER: layout.BAD}
 _PIPE_CELL = 70
-_PRUNED = Text("its messages are gone", style="dim")
+_PRUNED = "its messages are gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +254,9 @@ class _Answers:
         if len(steps) == 1:
             sides, titles, room = sides[:1], titles[:1], 2 * room
         shown = layout.table(*titles, left=tuple(titles))
-        cells = [[_answer(one, room) for one in side] or [_PRUNED] for side in sides]
+        cells = [
+            [_answer(one, room) for one in side] or [Text(_PRUNED, style="dim")] for side in sides
+        ]
         for row in zip_longest(*cells, fillvalue=Text()):
             shown.add_row(*row)
         yield shown
