@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from rlvr.analysis.columns import Floats, Ints, Mask
-from rlvr.analysis.statistics import Share, share
-from rlvr.analysis.within import FLAT_SPREAD, deciders, deviations
+from rlvr.analysis.statistics import Share, Z
+from rlvr.analysis.within import FLAT_SPREAD, deciders, deviations, share_of
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.normalisation import FLAT_ADVANTAGE
 
@@ -69,11 +69,10 @@ class Deciders:
         return np.isin(self.place, places)
 
     def share_of(self, *names: str, where: Mask) -> Share:
-        """The part of the signs decided there that these components decide; a group counts once
-        for its certainty."""
+        """The part of the signs decided there that these components decide, with an interval of
+        99 % in which groups are independent."""
         asked = self.decided & where
-        hits = int((self.by(*names) & asked).sum())
-        return share(hits, int(asked.sum()), clusters=self.evidence.rollouts.clusters(asked))
+        return share_of(self.by(*names), asked, self.evidence.rollouts.group, z=Z)
 
     def shares(self, where: Mask) -> dict[str, float]:
         """The part that each component decides there, the largest first; empty without signs."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Floats, Mask
-from rlvr.analysis.statistics import Share, Side, bend, onset, share
-from rlvr.analysis.within import FLAT_SPREAD, deviations
+from rlvr.analysis.statistics import Share, Side, Z, bend, onset, share
+from rlvr.analysis.within import FLAT_SPREAD, deviations, share_of
 from rlvr.diagnosis.changes import Change, change
 from rlvr.diagnosis.detectors.wording import listed, percent
 from rlvr.diagnosis.deviations import Deciders
@@ -97,11 +97,7 @@ def _pay(evidence: RunEvidence, outcome: str, payers: tuple[str, ...], deciders:
         outcome=outcome,
         payers=payers,
         deciders=deciders,
-        theirs=share(
-            int((deciders.by(*payers) & rivals).sum()),
-            int(rivals.sum()),
-            clusters=rollouts.clusters(rivals),
-        ),
+        theirs=share_of(deciders.by(*payers), rivals, rollouts.group, z=Z),
         inverted=_inverted(evidence, outcome),
         calls=change(rollouts, rollouts.numbers("derived_num_tool_calls")),
         answers=change(rollouts, rollouts.component(outcome)),
@@ -146,13 +142,21 @@ def _judged(evidence: RunEvidence, pay: _Pay) -> Outcome:
             " to tell whether calls rise",
             needs="more steps: twenty groups before the last ten steps, and twenty in these",
         )
+    if pay.drifts and pay.theirs.side(DECIDES) is Side.UNSURE and pay.theirs.trials:
+        return Unknown(
+            code=CODE,
+            because=f"calls rise and right answers do not, but the groups of the last steps are too"
+            f" few to tell whether {names} decides more signs than {pay.outcome}"
+            f" ({percent(pay.theirs.value)})",
+            needs="more steps",
+        )
     if not pay.theirs.trials:
         return Healthy(
             code=CODE, sentence=f"in the last steps {names} decides the sign of no advantage"
         )
     said = f"{names} rises with the calls and decides {percent(pay.theirs.value)} of the signs"
     said += f" that it or {pay.outcome} decides"
-    return Healthy(code=CODE, sentence=f"{said}; calls do not rise at the cost of answers")
+    return Healthy(code=CODE, sentence=said)
 
 
 def _finding(evidence: RunEvidence, pay: _Pay, severity: Severity) -> Finding:
