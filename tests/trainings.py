@@ -137,6 +137,7 @@ _OWN = (
     "log_token_details",
     "token_details_every",
     "record_max_gb",
+    "record_compact",
     "log_full_trajectories",
     "peft_config",
     "callbacks",

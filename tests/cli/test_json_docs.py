@@ -68,6 +68,7 @@ COMMANDS = {
     "tools": ["tools", "demo"],
     "status": ["status", "demo"],
     "parity": ["parity", "demo", "detailed"],
+    "compact": ["compact", "demo", "--dry-run"],
     "prune": ["prune", "demo", "--drop-tokens", "--dry-run"],
     "search": ["search", "demo", "founder"],
     "forgotten": ["search", "demo", "--forget"],

@@ -160,6 +160,7 @@ _OWN = (
     "log_token_details",
     "token_details_every",
     "record_max_gb",
+    "record_compact",
     "record_to",
     "outcome",
     "dataset_spec",

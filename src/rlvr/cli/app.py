@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from rlvr.cli.compact import compact
 from rlvr.cli.contrast import contrast
 from rlvr.cli.demo import demo
 from rlvr.cli.diagnose import diagnose
@@ -33,6 +34,7 @@ def build() -> typer.Typer:
         add_completion=False,
     )
     app.callback()(root)
+    app.command("compact")(compact)
     app.command("contrast")(contrast)
     app.command("demo")(demo)
     app.command("diagnose")(diagnose)

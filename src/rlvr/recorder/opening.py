@@ -12,6 +12,7 @@ from rlvr.store import (
     RUN_FILE,
     LimitedStore,
     LocalStore,
+    Shelf,
     Store,
     attempt_path,
     is_run_id,
@@ -35,13 +36,15 @@ class Claim:
     reserve_bytes: int
     max_bytes: int | None
     store: Store | None
+    compact: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What it got."""
+    """What it got. `shelf` is the store again where its files are to be compacted."""
 
     store: Store
+    shelf: Shelf | None
     folder: Path
     run: str
     attempt: int
@@ -104,11 +107,12 @@ def _continue(claim: Claim, run: str) -> Opened:
 
 def _opened(claim: Claim, run: str, attempt: int) -> Opened:
     folder = run_folder(claim.output_dir, run)
-    store = claim.store
-    if store is None:
-        local = LocalStore(folder, reserve_bytes=claim.reserve_bytes)
-        store = local if claim.max_bytes is None else LimitedStore(local, claim.max_bytes)
-    return Opened(store=store, folder=folder, run=run, attempt=attempt)
+    if claim.store is not None:
+        return Opened(store=claim.store, shelf=None, folder=folder, run=run, attempt=attempt)
+    local = LocalStore(folder, reserve_bytes=claim.reserve_bytes)
+    store = local if claim.max_bytes is None else LimitedStore(local, claim.max_bytes)
+    shelf = store if claim.compact and not claim.rank else None
+    return Opened(store=store, shelf=shelf, folder=folder, run=run, attempt=attempt)
 
 
 def _claimed(claim: Claim, opened: Opened, changed: dict[str, Json]) -> bool:

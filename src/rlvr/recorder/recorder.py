@@ -12,6 +12,7 @@ from rlvr.codec import encode_vocabulary
 from rlvr.errors import ConfigurationError
 from rlvr.record import Annotation, MetricRow, Mode, RunInfo, Sink, SinkReport, Trajectory
 from rlvr.recorder.bytequeue import ByteQueue
+from rlvr.recorder.compacting import Compactor, Pace
 from rlvr.recorder.fence import Fence, logger
 from rlvr.recorder.naming import Batch, Namer, batch_key
 from rlvr.recorder.opening import Claim, open_store
@@ -67,6 +68,10 @@ class Recorder:
         self._sink_reports: tuple[SinkReport, ...] = ()
         self._pid = os.getpid()
         self._writer.start()
+        self._compactor: Compactor | None = None
+        if opened.shelf is not None:
+            self._compactor = Compactor(opened.shelf, self.attempt, Pace.of(opened.shelf))
+            self._compactor.start()
         atexit.register(self._at_exit)
 
     @classmethod
@@ -87,6 +92,7 @@ class Recorder:
         retry_s: float = 5.0,
         reserve_bytes: int = DEFAULT_RESERVE_BYTES,
         max_bytes: int | None = None,
+        compact: bool = True,
         store: Store | None = None,
     ) -> "Recorder":
         """Open a recording below `output_dir`, in rlvr/RUN_ID.
@@ -109,6 +115,8 @@ class Recorder:
             max_bytes: size that the run's folder stays below: the oldest steps give up their token
                 details, then their messages, never their scalars; then batches are dropped. For one
                 process of a run, rank 0.
+            compact: write many small trajectory files as few large ones, in a thread of rank 0
+                that nothing waits for, and what is left of them in `close`.
             store: where to write instead of the local disk.
 
         Raises:
@@ -137,6 +145,7 @@ class Recorder:
             reserve_bytes=reserve_bytes,
             max_bytes=max_bytes,
             store=store,
+            compact=compact,
         )
         return cls(
             claim=claim,
@@ -274,7 +283,8 @@ class Recorder:
     def close(self, timeout_s: float = 30.0) -> RecorderReport:
         """Write what waits, close the sinks, and say what became of everything.
 
-        What is not written within `timeout_s` is counted as dropped. Closing again does nothing.
+        What is not written within `timeout_s` is counted as dropped; small files that are not
+        compacted by then stay. Closing again does nothing.
         """
         if self._foreign() or self._closed:
             return self.report()
@@ -289,6 +299,8 @@ class Recorder:
             _close_sink(sink, fence, max(deadline - time.monotonic(), _SINK_CLOSE_S))
             for sink, fence in self._sinks
         )
+        if self._compactor is not None:
+            self._compactor.finish(max(deadline - time.monotonic(), 0.0))
         atexit.unregister(self._at_exit)
         report = self.report()
         log = logger.warning if report.lost else logger.info

@@ -1,5 +1,11 @@
 """Reading recorded runs."""
 
+from rlvr.runs.compact import (
+    CompactPlan,
+    CompactReport,
+    carry_out_compacting,
+    plan_compacting,
+)
 from rlvr.runs.locate import find_runs, open_run
 from rlvr.runs.prune import PrunePlan, PruneRequest, Removal, carry_out, plan_pruning
 from rlvr.runs.pruned import Pruning
@@ -7,6 +13,8 @@ from rlvr.runs.run import Run
 from rlvr.runs.status import RankStatus, RunStatus
 
 __all__ = [
+    "CompactPlan",
+    "CompactReport",
     "PrunePlan",
     "PruneRequest",
     "Pruning",
@@ -15,7 +23,9 @@ __all__ = [
     "Run",
     "RunStatus",
     "carry_out",
+    "carry_out_compacting",
     "find_runs",
     "open_run",
+    "plan_compacting",
     "plan_pruning",
 ]

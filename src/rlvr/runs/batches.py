@@ -4,7 +4,6 @@ A batch may lie in several files at once while a run is compacted, and its file 
 look and the reading of it. Its rows are read once, from the first of its files that can be read.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,14 @@ from rlvr.errors import DamagedFile
 from rlvr.record import Mode
 from rlvr.runs.files import EVERY_ROW, UNREADABLE, Damage, RowFilter
 from rlvr.store import BatchName
-from rlvr.store.layers import BatchFilter, Place, look, read_segments
-from rlvr.store.opened import OpenFile
+from rlvr.store.layers import BatchFilter, Footers, Place, look
+from rlvr.store.opened import OpenFile, OpenFiles
 from rlvr.store.segments import Segment
 
 Choose = Callable[[Sequence[str]], list[str]]
 """Picks the columns to read from those that a batch has."""
 
 _LOOKS = 3
-_OPEN_FILES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ class Batches:
     def __init__(self, folder: Path, damage: Damage) -> None:
         self._folder = folder
         self._damage = damage
-        self._footers: dict[Path, tuple[tuple[int, ...], tuple[Segment, ...]]] = {}
+        self._footers = Footers()
 
     def all(
         self, *, mode: Mode | None = None, step: int | range | None = None
@@ -86,17 +84,12 @@ class Batches:
 
     def _segments(self, path: Path) -> tuple[Segment, ...] | None:
         try:
-            state = path.stat()
-            seen = (state.st_ino, state.st_mtime_ns, state.st_size)
-            known = self._footers.get(path)
-            if known is None or known[0] != seen:
-                self._footers[path] = known = (seen, read_segments(path))
+            return self._footers.segments(path)
         except FileNotFoundError:
             return None
         except UNREADABLE as error:
             self._damage.note(path, error)
             return None
-        return known[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +106,13 @@ class BatchReader:
     def __init__(self, batches: Batches, damage: Damage) -> None:
         self._batches = batches
         self._damage = damage
-        self._open: OrderedDict[Path, OpenFile] = OrderedDict()
+        self._files = OpenFiles()
 
     def __enter__(self) -> "BatchReader":
         return self
 
     def __exit__(self, *_: object) -> None:
-        while self._open:
-            self._open.popitem()[1].close()
+        self._files.close()
 
     def pieces(
         self,
@@ -188,32 +180,14 @@ class BatchReader:
         Raises:
             FileNotFoundError: the file is gone, or was replaced by one that has them elsewhere.
         """
-        path = places[0].path
-        file = self._opened(path)
-        segments = [place.segment for place in places if place.segment is not None]
-        if not file.holds(segments):
-            self._open.pop(path).close()
-            raise FileNotFoundError(f"{path} has been replaced")
-        start, stop, names, notes = 0, file.rows, file.names, file.notes
-        if segments:
-            shape = segments[0].shape
-            start, stop = segments[0].first, segments[-1].stop
-            names, notes = shape.columns(file.names), shape.metadata
-        columns = choose(names) or names[:1]  # a table without columns has no rows
-        at = start + seen
-        for place in file.ranges(at, stop):
+        rows = self._files.rows_of(places)
+        columns = choose(rows.names) or rows.names[:1]  # a table without columns has no rows
+        at = rows.first + seen
+        for place in rows.file.ranges(at, rows.stop):
             at += place[2] - place[1]
-            table = _filtered(file, place, columns, where)
-            shown = table.replace_schema_metadata(notes)
-            yield at, [Piece(path=path, table=shown)] if table.num_rows else []
-
-    def _opened(self, path: Path) -> OpenFile:
-        if path not in self._open:
-            self._open[path] = OpenFile(path)
-            if len(self._open) > _OPEN_FILES:
-                self._open.popitem(last=False)[1].close()
-        self._open.move_to_end(path)
-        return self._open[path]
+            table = _filtered(rows.file, place, columns, where)
+            piece = Piece(path=rows.file.path, table=table.replace_schema_metadata(rows.notes))
+            yield at, [piece] if table.num_rows else []
 
 
 def _filtered(

@@ -17,16 +17,14 @@ from rlvr.store import BatchName, LocalStore, folder_bytes
 from rlvr.store.pruning import (
     BatchSize,
     annotation_bytes,
-    batch_names,
-    batch_size,
+    batch_sizes,
+    drop_batches,
     limit_order,
     mark_run,
-    prune_batch,
+    prune_batches,
     prune_token_annotations,
 )
-
-LEFTOVER_S = 3600.0
-"""Age from which on a temporary file is a leftover, also where its writer may live elsewhere."""
+from rlvr.store.sweep import LEFTOVER_S, hidden_bytes, sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +83,7 @@ class PrunePlan:
     parts: tuple[tuple[BatchSize, frozenset[Part]], ...]
     superseded: tuple[BatchSize, ...]
     leftovers: tuple[tuple[Path, int], ...]
+    hidden_bytes: int
     annotation_bytes: int
 
     @property
@@ -96,6 +95,10 @@ class PrunePlan:
         if self.annotation_bytes:
             lines.append(
                 Removal(what="token details in annotations", files=0, bytes=self.annotation_bytes)
+            )
+        if self.hidden_bytes:
+            lines.append(
+                Removal(what="files that were compacted", files=0, bytes=self.hidden_bytes)
             )
         leftover = sum(size for _, size in self.leftovers)
         lines.append(
@@ -119,15 +122,15 @@ class PrunePlan:
 def plan_pruning(run: Run, request: PruneRequest) -> PrunePlan:
     """What a request would remove of a run; touches nothing."""
     outdated = supersession(run.attempts)
-    found = [batch_size(run.path, name) for name in batch_names(run.path)]
-    sizes = {size.name: size for size in found if size is not None}
+    sizes = batch_sizes(run.path)
     gone = {name for name in sizes if request.superseded and outdated(name.attempt, name.step)}
     parts: dict[BatchName, set[Part]] = {}
     for name, size in sizes.items():
         if name not in gone and size.token_bytes and request.drops_tokens(name):
             parts.setdefault(name, set()).add(Part.TOKENS)
-    leftovers = tuple(_leftovers(run))
-    held = folder_bytes(run.path) - sum(size for _, size in leftovers)
+    leftovers = tuple(find_leftovers(run))
+    hidden = hidden_bytes(run.path)
+    held = folder_bytes(run.path) - sum(size for _, size in leftovers) - hidden
     held -= sum(sizes[name].file_bytes for name in gone)
     held -= sum(sizes[name].token_bytes for name in parts)
     short = 0
@@ -144,6 +147,7 @@ def plan_pruning(run: Run, request: PruneRequest) -> PrunePlan:
         parts=tuple((sizes[name], frozenset(parts[name])) for name in sorted(parts)),
         superseded=tuple(sizes[name] for name in sorted(gone)),
         leftovers=leftovers,
+        hidden_bytes=hidden,
         annotation_bytes=annotation_bytes(run.path, stems) if stems else 0,
     )
 
@@ -160,11 +164,16 @@ def carry_out(plan: PrunePlan) -> int:
         path.unlink(missing_ok=True)
     if plan.superseded:
         mark_run(store, plan.folder)
-    for size in plan.superseded:
-        size.path.unlink(missing_ok=True)
+    if plan.hidden_bytes:
+        sweep(store, grace_s=0)
+    with contextlib.suppress(DamagedFile):  # a damage that readers name
+        drop_batches(store, plan.superseded)
+    by_path: dict[Path, list[tuple[BatchSize, frozenset[Part]]]] = {}
     for size, parts in plan.parts:
+        by_path.setdefault(size.path, []).append((size, parts))
+    for chosen in by_path.values():
         with contextlib.suppress(DamagedFile):  # gone meanwhile, or a damage that readers name
-            prune_batch(store, size, parts, limit_bytes=plan.limit_bytes)
+            prune_batches(store, chosen, limit_bytes=plan.limit_bytes)
     stems = {size.name.stem for size, parts in plan.parts if Part.TOKENS in parts}
     if stems:
         prune_token_annotations(store, plan.folder, stems)
@@ -184,7 +193,7 @@ def _fit(sizes: Sequence[BatchSize], parts: dict[BatchName, set[Part]], excess: 
     return excess
 
 
-def _leftovers(run: Run) -> Iterator[tuple[Path, int]]:
+def find_leftovers(run: Run) -> Iterator[tuple[Path, int]]:
     """Temporary files that nobody will finish."""
     ranks = run.status().ranks
     over = bool(ranks) and all(rank.alive is False for rank in ranks)

@@ -1,10 +1,11 @@
 """The layout of a run on disk, and its writer."""
 
-from rlvr.store.base import Store
+from rlvr.store.base import Shelf, Store
 from rlvr.store.layout import (
     ANNOTATIONS_FOLDER,
     ATTEMPTS_FOLDER,
     BLOBS_FOLDER,
+    COMPACTED_FOLDER,
     METRICS_FOLDER,
     RANKS_FOLDER,
     RETENTION_FILE,
@@ -35,6 +36,7 @@ __all__ = [
     "ANNOTATIONS_FOLDER",
     "ATTEMPTS_FOLDER",
     "BLOBS_FOLDER",
+    "COMPACTED_FOLDER",
     "DEFAULT_RESERVE_BYTES",
     "METRICS_FOLDER",
     "RANKS_FOLDER",
@@ -51,6 +53,7 @@ __all__ = [
     "LimitedStore",
     "LocalStore",
     "MemoryStore",
+    "Shelf",
     "SlowStore",
     "Store",
     "annotations_path",

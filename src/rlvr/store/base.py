@@ -24,7 +24,10 @@ class Store(Protocol):
 class Shelf(Protocol):
     """A store in a folder whose files can be read, written in a stream, and removed."""
 
-    folder: Path
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+        ...
 
     def commit_stream(self, name: str, write: Callable[[Path], None], size: int) -> None:
         """Commit a file that `write` makes at the path that it gets, of about `size` bytes."""

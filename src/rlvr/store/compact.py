@@ -13,16 +13,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from rlvr.codec import stamp
-from rlvr.errors import DamagedFile, NewerFormat, RlvrError
+from rlvr.errors import DamagedFile, NewerFormat
 from rlvr.store.base import Shelf
 from rlvr.store.layers import Layers
 from rlvr.store.layout import BatchName, CompactedName
-from rlvr.store.opened import OpenFile
+from rlvr.store.opened import UNREADABLE, OpenFile
 from rlvr.store.parquet import ROW_GROUP_BYTES, parquet_writer, row_groups
 from rlvr.store.segments import Segment, Shape, mark_segments
 
 COMPACTED_GROUP_ROWS = 512
-_UNREADABLE = (OSError, RlvrError, pa.ArrowException, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +35,9 @@ class Limits:
     bytes: int = 256 << 20
     rows: int = 32_768
     at_least: int = 2
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,7 @@ def read_source(folder: Path, name: BatchName) -> Source | None:
             source = Source(name=name, bytes=path.stat().st_size, rows=file.rows, types=types)
     except NewerFormat:
         raise
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     return source if source.rows else None
 
@@ -143,19 +145,26 @@ def write_compacted(shelf: Shelf, compaction: Compaction) -> None:
         StoreError: the store can't be written.
     """
 
+    types = {name: kind for one in compaction.sources for name, kind in one.types.items()}
+    schema = pa.schema(list(types.items()))
+    segments: list[Segment] = []
+
     def write(path: Path) -> None:
-        with pa.OSFile(str(path), "wb") as sink:
-            _write(sink, shelf.folder, compaction)
+        segments.clear()
+        write_rows(path, schema, _tables(shelf.folder, compaction, schema, segments), segments)
 
     shelf.commit_stream(compaction.name.path, write, compaction.bytes)
 
 
-def _write(sink: pa.NativeFile, folder: Path, compaction: Compaction) -> None:
-    types = {name: kind for one in compaction.sources for name, kind in one.types.items()}
-    schema = pa.schema(list(types.items()))
-    segments: list[Segment] = []
-    with parquet_writer(sink, schema) as writer:
-        for table in _gathered(_tables(folder, compaction, schema, segments)):
+def write_rows(
+    path: Path, schema: pa.Schema, tables: Iterable[pa.Table], segments: Sequence[Segment]
+) -> None:
+    """Write a compacted file of tables with columns of the schema; what they lack is null.
+
+    `segments` is looked at when the last table was written.
+    """
+    with pa.OSFile(str(path), "wb") as sink, parquet_writer(sink, schema) as writer:
+        for table in _gathered(_widened(table, schema) for table in tables):
             for group in row_groups(table, COMPACTED_GROUP_ROWS, ROW_GROUP_BYTES):
                 writer.write_table(group, row_group_size=COMPACTED_GROUP_ROWS)
         notes = mark_segments(stamp(schema), segments).metadata or {}
@@ -178,8 +187,8 @@ def _tables(
                 segments.append(Segment(name=source.name, first=first, rows=file.rows, shape=shape))
                 first += file.rows
                 for place in file.ranges(0, file.rows):
-                    yield _widened(file.read(place, file.names), schema)
-        except _UNREADABLE as error:
+                    yield file.read(place, file.names)
+        except UNREADABLE as error:
             raise DamagedFile(f"{path} can't be read, so it stays as it is ({error}).") from error
 
 

@@ -125,6 +125,28 @@ def look(
     )
 
 
+class Footers:
+    """Reads which batches a compacted file holds, once for each state of the file."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, ...], tuple[Segment, ...]]] = {}
+
+    def segments(self, path: Path) -> tuple[Segment, ...]:
+        """The batches of a compacted file.
+
+        Raises:
+            OSError, ArrowException: it can't be read.
+            NewerFormat: a newer rlvr wrote it.
+            DamagedFile: it is not one of ours.
+        """
+        state = path.stat()
+        seen = (state.st_ino, state.st_mtime_ns, state.st_size)
+        known = self._known.get(path)
+        if known is None or known[0] != seen:
+            self._known[path] = known = (seen, read_segments(path))
+        return known[1]
+
+
 def read_segments(path: Path) -> tuple[Segment, ...]:
     """The batches of a compacted file, by its footer.
 

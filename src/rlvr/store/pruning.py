@@ -13,39 +13,37 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlvr.codec import check_format, encode_document, mark_pruned, pruned_parts, unpack
-from rlvr.errors import DamagedFile, RlvrError
+from rlvr.codec import encode_document, mark_pruned, pruned_parts, unpack
+from rlvr.errors import DamagedFile
 from rlvr.record import FORWARD_TOKENS, UPDATE_TOKENS, Part, Pruned
-from rlvr.schema import MESSAGES, TOKENS
 from rlvr.store.base import Store
-from rlvr.store.layout import (
-    RETENTION_FILE,
-    TRAJECTORIES_FOLDER,
-    BatchName,
-    annotations_path,
-    parse_record_id,
-)
+from rlvr.store.layers import BatchFilter, Place
+from rlvr.store.layout import RETENTION_FILE, BatchName, annotations_path, parse_record_id
+from rlvr.store.local import LocalStore
+from rlvr.store.opened import UNREADABLE, OpenFiles
 from rlvr.store.parquet import parquet_bytes
+from rlvr.store.parts import COLUMNS_OF
+from rlvr.store.rewriting import rewrite
+from rlvr.store.segments import Segment, Shape
+from rlvr.store.sweep import layers_of
 
 NEWEST_STEPS = 1
 """So many recorded steps are never touched by a size limit, and the one that is being written."""
 
-_COLUMNS = {
-    Part.TOKENS: frozenset(column.name for column in TOKENS),
-    Part.MESSAGES: frozenset(column.name for column in MESSAGES),
-}
-_UNREADABLE = (OSError, RlvrError, pa.ArrowException, ValueError, KeyError, TypeError)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSize:
-    """What a trajectory file takes: bytes of the file, and of the parts of it that can go."""
+    """What a batch takes: bytes in all, and of the parts of it that can go.
+
+    In a compacted file (`segment`) it is the batch's share of the row groups that it lies in.
+    """
 
     path: Path
     name: BatchName
     file_bytes: int
     token_bytes: int
     message_bytes: int
+    segment: Segment | None = None
 
     def bytes_of(self, part: Part) -> int:
         """Bytes of a part, as they are compressed in the file, and its share of the footer."""
@@ -53,41 +51,43 @@ class BatchSize:
 
 
 def batch_names(folder: Path) -> list[BatchName]:
-    """The trajectory files of a run, in the order in which they were recorded."""
-    try:
-        paths = list((folder / TRAJECTORIES_FOLDER).iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    names = [BatchName.parse(path.stem) for path in paths if path.suffix == ".parquet"]
-    return sorted(name for name in names if name is not None)
+    """The batches of a run, in the order in which they were recorded."""
+    return list(layers_of(folder).places(folder))
+
+
+def batch_sizes(folder: Path) -> dict[BatchName, BatchSize]:
+    """What each batch takes, in the order of recording; without those that can't be read."""
+    places = layers_of(folder).places(folder)
+    with OpenFiles() as files:
+        sizes = [size_of(files, name, found[0]) for name, found in places.items()]
+    return {size.name: size for size in sizes if size is not None}
 
 
 def batch_size(folder: Path, name: BatchName) -> BatchSize | None:
-    """What a file takes, by its footer; None where it is gone or can't be read."""
-    path = folder / name.path
-    sizes, leaves = dict.fromkeys(Part, 0), dict.fromkeys(Part, 0)
+    """What a batch takes; None where it is gone or can't be read."""
+    layers = layers_of(folder, BatchFilter.only(name))
+    place = next(iter(layers.places(folder, BatchFilter.only(name)).values()), None)
+    with OpenFiles() as files:
+        return size_of(files, name, place[0]) if place else None
+
+
+def size_of(files: OpenFiles, name: BatchName, place: Place) -> BatchSize | None:
+    """What a batch takes at a place; None where it is gone from there or can't be read."""
     try:
-        with pq.ParquetFile(path) as file:
-            check_format(file.schema_arrow, str(path))
-            footer = file.metadata
-            for group in map(footer.row_group, range(footer.num_row_groups)):
-                for leaf in map(group.column, range(group.num_columns)):
-                    column = leaf.path_in_schema.partition(".")[0]
-                    for part in Part:
-                        sizes[part] += leaf.total_compressed_size * (column in _COLUMNS[part])
-                        leaves[part] += column in _COLUMNS[part]
-            chunks = max(footer.num_columns * footer.num_row_groups, 1)
-            for part in Part:  # in a small file the footer weighs as much as the rows
-                sizes[part] += footer.serialized_size * leaves[part] // chunks
-        file_bytes = path.stat().st_size
-    except _UNREADABLE:
+        rows = files.rows_of([place])
+        takes = rows.file.bytes_by_column(rows.first, rows.stop)
+        file_bytes = place.path.stat().st_size
+    except UNREADABLE:
         return None
+    taken = {name: takes.get(name, 0.0) for name in rows.names}
+    parts = {part: sum(taken[c] for c in COLUMNS_OF[part] if c in taken) for part in Part}
     return BatchSize(
-        path=path,
+        path=place.path,
         name=name,
-        file_bytes=file_bytes,
-        token_bytes=sizes[Part.TOKENS],
-        message_bytes=sizes[Part.MESSAGES],
+        file_bytes=int(sum(taken.values())) if place.segment else file_bytes,
+        token_bytes=int(parts[Part.TOKENS]),
+        message_bytes=int(parts[Part.MESSAGES]),
+        segment=place.segment,
     )
 
 
@@ -113,34 +113,95 @@ def limit_order(
 
 
 def prune_batch(
-    store: Store, size: BatchSize, parts: Set[Part], *, limit_bytes: int | None = None
+    store: LocalStore, size: BatchSize, parts: Set[Part], *, limit_bytes: int | None = None
 ) -> int:
-    """Write a file anew without these parts; the bytes that this freed.
-
-    What goes is never read: memory is bounded by what stays of one file.
+    """Take these parts out of a batch; the bytes that this freed.
 
     Raises:
         DamagedFile: what should stay can't be read; the file is left as it is.
         StoreError: the store can't be written.
     """
-    gone = frozenset[str]().union(*(_COLUMNS[part] for part in parts))
+    return prune_batches(store, [(size, parts)], limit_bytes=limit_bytes)
+
+
+def prune_batches(
+    store: LocalStore,
+    chosen: Sequence[tuple[BatchSize, Set[Part]]],
+    *,
+    limit_bytes: int | None = None,
+) -> int:
+    """Take parts out of batches that lie in one file, which is written once; the bytes freed.
+
+    What goes is never read: memory is bounded by what stays of one small file, or by two row
+    groups of a compacted one.
+
+    Raises:
+        DamagedFile: what should stay can't be read; the file is left as it is.
+        StoreError: the store can't be written.
+    """
+    size, parts = chosen[0]
+    if size.segment is None:
+        return _prune_alone(store, size, parts, limit_bytes)
+    wanted = {size.name: {part for part in parts if size.bytes_of(part)} for size, parts in chosen}
+    if not any(wanted.values()):
+        return 0
+    now = time.time()
+
+    def change(segment: Segment) -> Shape:
+        schema = pa.schema([]).with_metadata(segment.shape.metadata)
+        notes = pruned_parts(schema)
+        known = {note.part for note in notes}
+        had = sorted(set(wanted.get(segment.name, ())) - known)
+        added = [Pruned(part=part, at=now, limit_bytes=limit_bytes) for part in had]
+        if not added:
+            return segment.shape
+        marked = mark_pruned(schema, [*notes, *added]).metadata or {}
+        return Shape(
+            lacks=segment.shape.lacks.union(*(COLUMNS_OF[part] for part in had)),
+            notes={key.decode(): note.decode() for key, note in marked.items()},
+        )
+
+    mark_run(store, store.folder)
+    return rewrite(store, size.path, change)
+
+
+def _prune_alone(
+    store: LocalStore, size: BatchSize, parts: Set[Part], limit_bytes: int | None
+) -> int:
+    gone = frozenset[str]().union(*(COLUMNS_OF[part] for part in parts))
     try:
         with pq.ParquetFile(size.path, page_checksum_verification=True) as file:
             schema = file.schema_arrow
-            had = {part for part in parts if not _COLUMNS[part].isdisjoint(schema.names)}
+            had = {part for part in parts if not COLUMNS_OF[part].isdisjoint(schema.names)}
             kept = [name for name in schema.names if name not in gone]
             table = file.read(columns=kept, use_threads=False)
             notes = [note for note in pruned_parts(schema) if note.part not in had]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DamagedFile(f"{size.path} can't be read, so nothing of it goes ({error}).") from error
     if not had:
         return 0
     now = time.time()
     notes += [Pruned(part=part, at=now, limit_bytes=limit_bytes) for part in sorted(had)]
     payload = parquet_bytes(table.replace_schema_metadata(mark_pruned(schema, notes).metadata))
-    mark_run(store, size.path.parents[2])
+    mark_run(store, store.folder)
     store.commit(size.name.path, payload)
     return size.file_bytes - len(payload)
+
+
+def drop_batches(store: LocalStore, sizes: Sequence[BatchSize]) -> None:
+    """Remove batches, whole.
+
+    Raises:
+        DamagedFile: what should stay of a compacted file can't be read; it is left as it is.
+        StoreError: the store can't be written.
+    """
+    by_path: dict[Path, set[BatchName]] = {}
+    for size in sizes:
+        store.remove(size.name.path)
+        if size.segment is not None:
+            by_path.setdefault(size.path, set()).add(size.name)
+    for path, names in by_path.items():
+        rewrite(store, path, lambda one, names=names: None if one.name in names else one.shape)  # type: ignore[misc]
 
 
 def mark_run(store: Store, folder: Path) -> None:
@@ -191,7 +252,7 @@ def _about(path: Path, stems: Set[str]) -> list[bool]:
     """For each annotation of a file whether it is about one of those batches."""
     try:
         ids = pq.read_table(path, columns=["id"], use_threads=False)["id"].to_pylist()
-    except _UNREADABLE:
+    except UNREADABLE:
         return []
     places = [parse_record_id(unpack(str(id))) for id in ids]
     return [place is not None and place[0].stem in stems for place in places]

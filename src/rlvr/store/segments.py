@@ -14,7 +14,7 @@ import pyarrow as pa
 from rlvr.errors import DamagedFile
 from rlvr.store.layout import BatchName
 
-_KEY = b"rlvr.segments"
+SEGMENTS_KEY = b"rlvr.segments"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def mark_segments(schema: pa.Schema, segments: Sequence[Segment]) -> pa.Schema:
         "shapes": [{"lacks": sorted(s.lacks), "notes": dict(s.notes)} for s in shapes],
         "segments": rows,
     }
-    return schema.with_metadata({**(schema.metadata or {}), _KEY: json.dumps(table)})
+    return schema.with_metadata({**(schema.metadata or {}), SEGMENTS_KEY: json.dumps(table)})
 
 
 def segments_of(schema: pa.Schema, rows: int, where: str) -> tuple[Segment, ...]:
@@ -76,7 +76,7 @@ def segments_of(schema: pa.Schema, rows: int, where: str) -> tuple[Segment, ...]
     """
     metadata: Mapping[bytes, bytes] = schema.metadata or {}
     try:
-        segments = tuple(_decoded(json.loads(metadata[_KEY])))
+        segments = tuple(_decoded(json.loads(metadata[SEGMENTS_KEY])))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise DamagedFile(
             f"{where} does not say which batches it holds ({error!r}); the files that it was made"

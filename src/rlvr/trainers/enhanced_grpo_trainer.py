@@ -59,6 +59,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         token_details_every: of each step that is a multiple of it.
         record_max_gb: size that the record stays below: the oldest steps give up their token
             details, then their messages. None for no limit.
+        record_compact: write many small files of the record as few large ones, in a thread beside
+            training.
         repairs: "all", "none", or names (see `rlvr.trainers.repairs`); "none" gives the gradients
             of the library as it ships.
         inference: "vllm", a server, "embedded", sampling in this process, or an engine with the
@@ -93,6 +95,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         log_token_details: bool = False,
         token_details_every: int = 1,
         record_max_gb: float | None = None,
+        record_compact: bool = True,
         repairs: str | Iterable[str] = "all",
         inference: Any = "vllm",
         tool_parser: str | None = None,
@@ -125,6 +128,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             enabled=log_full_trajectories,
             token_details_every=token_details_every if log_token_details else 0,
             max_gb=record_max_gb,
+            compact=record_compact,
         )
         self._pending: PendingBatch | None = None
         self._frozen_weights: dict[str, torch.Tensor] = {}

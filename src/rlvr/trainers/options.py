@@ -77,6 +77,9 @@ class TrainingOptions:
         float | None,
         Option(min=0, help="Size of the record in GB: beyond it old steps lose token details."),
     ] = None
+    record_compact: Annotated[
+        bool, Option(help="Write many small files of the record as few large ones, in a thread.")
+    ] = True
     logging_steps: Annotated[int, Option(min=1, help="Log every so many steps.")] = 1
     report_to: Annotated[
         str, Option(help="Where metrics go, joined by commas: wandb, tensorboard; or none.")
@@ -298,6 +301,7 @@ class TrainingOptions:
             "log_token_details": self.log_token_details,
             "token_details_every": self.token_details_every,
             "record_max_gb": self.record_max_gb,
+            "record_compact": self.record_compact,
             "repairs": self.repairs,
             "inference": self.inference.value,
             "tool_parser": self.tool_parser.value if self.tool_parser else None,

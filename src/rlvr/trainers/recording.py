@@ -68,6 +68,7 @@ def open_recorder(
     accelerator: Any,
     sinks: Sequence[Sink],
     max_bytes: int | None = None,
+    compact: bool = True,
 ) -> Recorder:
     """Open the store on every process of a training; rank 0 decides run and attempt.
 
@@ -89,6 +90,7 @@ def open_recorder(
             world_size=accelerator.num_processes,
             sinks=sinks,
             max_bytes=max_bytes,
+            compact=compact,
         )
         claimed = [(recorder.run, recorder.attempt)]
     if accelerator.num_processes > 1:

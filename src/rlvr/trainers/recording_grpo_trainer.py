@@ -38,6 +38,8 @@ class RecordingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not fol
         token_details_every: of each step that is a multiple of it.
         record_max_gb: size that the record stays below: the oldest steps give up their token
             details, then their messages. None for no limit.
+        record_compact: write many small files of the record as few large ones, in a thread beside
+            training.
         record_to: where to record; `args.output_dir` if None.
         redact: what W&B may see of a text; None for the default patterns.
         dataset_spec, eval_dataset_spec: names for the data, kept with the run.
@@ -64,6 +66,7 @@ class RecordingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not fol
         log_token_details: bool = False,
         token_details_every: int = 1,
         record_max_gb: float | None = None,
+        record_compact: bool = True,
         record_to: str | Path | None = None,
         redact: Callable[[str], str] | None = None,
         dataset_spec: str | None = None,
@@ -103,6 +106,7 @@ class RecordingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not fol
             enabled=log_full_trajectories,
             token_details_every=token_details_every if log_token_details else 0,
             max_gb=record_max_gb,
+            compact=record_compact,
         )
         self._watch = GenerationWatch(self, self._record)
         rollout_func: Any = vars(self)["rollout_func"]

@@ -50,6 +50,7 @@ class TrainingRecord:
         enabled: bool,
         token_details_every: int,
         max_gb: float | None = None,
+        compact: bool = True,
     ) -> None:
         self.recorder: Recorder | None = None
         self._trainer = trainer
@@ -57,6 +58,7 @@ class TrainingRecord:
         self._enabled = enabled
         self.token_details_every = token_details_every
         self._max_bytes = None if max_gb is None else int(max_gb * 1e9)
+        self._compact = compact
         self._last_run: str | None = None
         self._fence = Fence("Making records of a batch")
         self._unrecorded = 0
@@ -108,6 +110,7 @@ class TrainingRecord:
             accelerator=self._trainer.accelerator,
             sinks=sinks,
             max_bytes=self._max_bytes,
+            compact=self._compact,
         )
         self._last_run = self.recorder.run
         if self.token_details_every and self.recorder.rank == 0:

@@ -103,6 +103,7 @@ def trl_recording(options: TrainingOptions, task: TrlTask) -> dict[str, Any]:
         "log_token_details": options.log_token_details,
         "token_details_every": options.token_details_every,
         "record_max_gb": options.record_max_gb,
+        "record_compact": options.record_compact,
         **told,
     }
 
