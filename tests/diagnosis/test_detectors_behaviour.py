@@ -332,6 +332,23 @@ def test_a_sequence_cut_before_training_is_told_from_a_turn_that_was() -> None:
     assert number(found, "cut and masked, whole run") == affected
 
 
+def test_a_batch_that_the_trainer_cuts_behind_its_record_is_seen() -> None:
+    def passed(rollout: Trajectory, n: int) -> Trajectory:
+        evidence = replace(
+            rollout.evidence, truncated=False, sequence_tokens=600, sequences=1, attended_share=None
+        )
+        return replace(rollout, evidence=evidence)
+
+    def seen(rollout: Trajectory, n: int) -> Trajectory:
+        long = passed(rollout, n)
+        return replace(long, evidence=replace(long.evidence, attended_share=1.0))
+
+    found = the_finding("truncation", every(2, passed))
+    assert "max_seq_len (512) is passed by sequences that are recorded whole" in found.sentence
+    assert "row_truncation" in found.remedy
+    assert isinstance(judge("truncation", every(2, seen)), Healthy)
+
+
 def test_answers_that_are_all_masked_teach_nothing_whatever_they_got() -> None:
     def masked(rollout: Trajectory, n: int) -> Trajectory:
         evidence = replace(rollout.evidence, truncated=True, trained_tokens=0)

@@ -110,7 +110,28 @@ def _cuts(evidence: RunEvidence) -> tuple[_Cut, ...]:
             remedy="raise max_seq_len so that it holds the prompt, all turns of max_tokens and all"
             " tool results, or shorten the tool results",
         ),
+        _Cut(
+            where=_passed(evidence),
+            does="is passed by sequences that are recorded whole, so the trainer cuts the padded"
+            " batch as verifiers ships it and loses the first tokens of every row, questions first",
+            limit_name="the batch's max_seq_len",
+            limit=evidence.limit("max_seq_len"),
+            remedy="switch the repair row_truncation on, which cuts each row at its end, and raise"
+            " max_seq_len",
+        ),
     )
+
+
+def _passed(evidence: RunEvidence) -> Mask:
+    """Rollouts whose only sequence is longer than the limit and was cut by nobody, and whose
+    forward could not be recorded, since its tokens were others."""
+    rollouts, limit = evidence.rollouts, evidence.limit("max_seq_len")
+    if limit is None:
+        return np.zeros(len(rollouts), np.bool_)
+    longer = rollouts.numbers("sequence_tokens") > limit
+    single = rollouts.numbers("sequences") == 1
+    uncut = rollouts.known("truncated") & ~rollouts.is_true("truncated")
+    return np.asarray(longer & single & uncut & ~rollouts.known("attended_share"))
 
 
 def _ends_before_max_tokens(evidence: RunEvidence) -> bool:
