@@ -16,6 +16,9 @@ FIRST_SEED = 1000
 """No threshold was tuned on a seed from here on."""
 STEPS = 12
 ONSET = 8
+LONG = 32
+"""Steps of a training whose fault shows in what the policy learns by it, and of healthy ones."""
+LEARNT = frozenset({"calls_pay", "length_pays", "rate_explodes"})
 OVERLONG = 192
 """Tokens of a sequence, fewer than two of three rollouts of the two-hop questions need."""
 
@@ -69,7 +72,7 @@ class Case:
 
     def twin(self) -> "Case":
         """The same training without a fault."""
-        return replace(self, injections=(), steps=STEPS + ONSET)
+        return replace(self, injections=(), steps=LONG)
 
 
 def case_of(place: Place, seed: int, *injections: Injection) -> Case:
@@ -92,7 +95,7 @@ def case_of(place: Place, seed: int, *injections: Injection) -> Case:
         trainer=trainer,
         seed=seed,
         injections=injections,
-        steps=STEPS + ONSET if late or not injections else STEPS,
+        steps=LONG if names & LEARNT or not names else STEPS + ONSET * late,
         max_seq_len=OVERLONG if "row_truncation" in names else None,
     )
 

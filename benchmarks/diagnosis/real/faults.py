@@ -108,7 +108,7 @@ _KINDS = (
     ),
     FaultKind(
         name="calls_pay",
-        does="a component counts calls, each worth two thirds of a right answer",
+        does="a component counts calls, each worth more than a right answer",
         unit="groups",
         codes=("calls-outweigh-answer", "reward-hacking", "tool-use-drift"),
     ),

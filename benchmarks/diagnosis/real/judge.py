@@ -49,7 +49,7 @@ class Judged:
     """What was said of one run: its findings in order, as (severity, code).
 
     gained: by how much the true outcome of the last steps is higher without the faults; None where
-    the run without them is not there. ended_by: what ended the training too early.
+    there is no run without them of as many steps. ended_by: what ended the training too early.
     """
 
     name: str
@@ -127,6 +127,8 @@ def _gained(case: Case, folder: Path) -> float | None:
         return None
     with_fault, without = (_outcomes(path) for path in (folder / TRUTH, twin))
     steps = range(max(0, case.steps - LAST_STEPS), case.steps)
+    if steps[-1] not in without:
+        return None
     # A training that its fault has ended solves nothing any more.
     return statistics.fmean(without[step] - with_fault.get(step, 0.0) for step in steps)
 

@@ -1,6 +1,7 @@
 """Tables of how right the diagnosis was: on a terminal, as Markdown, as JSON, as a plot."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ class Target:
             return self.reached.shown
         found = self.reached
         return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}), {found.count} runs"
+
+    @property
+    def judged(self) -> str:
+        """Whether it is met; nobody knows where nothing was measured."""
+        return "unknown" if math.isnan(self.reached.value) else "yes" if self.met else "no"
 
 
 def targets(runs: Sequence[Judged]) -> list[Target]:
@@ -141,13 +147,22 @@ Page = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 
 def pages(runs: Sequence[Judged]) -> list[Page]:
     """Title, head and rows of each table."""
-    goals = [[t.what, t.wanted, t.shown, "yes" if t.met else "no"] for t in targets(runs)]
+    goals = [[t.what, t.wanted, t.shown, t.judged] for t in targets(runs)]
     kinds = [f"{kind}: first, among {AMONG}" for kind in KINDS]
     return [
         ("Targets", ("what", "target", "reached", "met"), goals),
         ("By fault", ("fault", *kinds, "steps until seen"), by_fault(runs)),
         ("Not first", ("run", "fault", "place", "what was said"), misses(runs)),
         ("Healthy", ("run", "rollouts", "what was said"), healthy(runs)),
+        ("Faults", ("fault", "what happens", "a share of the", "named by"), catalogue()),
+    ]
+
+
+def catalogue() -> list[list[str]]:
+    """What each fault is."""
+    return [
+        [kind.name, kind.does, kind.unit if kind.shares else "-", ", ".join(kind.codes)]
+        for kind in FAULTS.values()
     ]
 
 

@@ -22,7 +22,7 @@ from rlvr.trainers.shims import math_verify_in_any_thread
 __all__ = ["SCORING", "ScorerDown", "Scoring", "Truth", "tamper_rewards", "tamper_rubric"]
 
 LOUD_LENGTH = 100.0  # characters that earn as much as a right answer
-CALL_WORTH = 0.5
+CALL_WORTH = 1.0
 NOISE = 1e-3
 _UNIT_KEY = "rollout_number"
 OUTCOMES = ("exact_match", "correct", "correct_answer_reward_func")

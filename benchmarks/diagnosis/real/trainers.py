@@ -18,7 +18,7 @@ from rlvr.trainers.enhanced_grpo_trainer import EnhancedGRPOTrainer
 from rlvr.trainers.recording_grpo_trainer import RecordingGRPOTrainer
 from rlvr.trainers.repairs import Repair
 
-__all__ = ["RATES", "FaultyTrlTrainer", "FaultyVerifiersTrainer", "toggle_view"]
+__all__ = ["RATES", "FaultyTrlTrainer", "FaultyVerifiersTrainer", "ignore_limit", "toggle_view"]
 
 RATES = {"rate_explodes": 300.0, "rate_tiny": 1e-5}
 """Faults of the learning rate: by what it is multiplied."""
@@ -117,6 +117,19 @@ def toggle_view(view: Any, switches: Mapping[str, Switch]) -> None:
             state.settings = kept
 
     view.process_chat_format_vllm = make
+
+
+def ignore_limit(view: Any) -> None:
+    """Let the view of an environment cut no row, as environments do that tokenise by themselves.
+
+    Only then does an overlong batch come to the trainer.
+    """
+    original = view.process_env_results_vllm
+
+    def process(*args: Any, **options: Any) -> Any:
+        return original(*args, **{**options, "max_seq_len": -1})
+
+    view.process_env_results_vllm = process
 
 
 class _LibraryOfTrl(trl.GRPOTrainer):  # type: ignore[misc]  # trl is not followed

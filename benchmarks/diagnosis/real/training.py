@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.diagnosis.real.cases import ABOUT, TRUTH, Case
+from benchmarks.diagnosis.real.cases import ABOUT, LONG, TRUTH, Case
 from benchmarks.diagnosis.real.faults import FAULTS
 from benchmarks.diagnosis.real.injections import Switch
 from benchmarks.diagnosis.real.scoring import SCORING, Truth, tamper_rewards, tamper_rubric
@@ -127,7 +127,7 @@ def _rows(case: Case, trainer: "_Training", dataset: Any) -> Any:
 def _options(case: Case) -> dict[str, Any]:
     if case.environment == "musique":
         return {
-            "datasets": f"synthetic,seed-{case.seed},train[:{24 * case.prompts}]",
+            "datasets": f"synthetic,seed-{case.seed},train[:{LONG * case.prompts}]",
             "seed": case.seed,
             "prompt_style": "brief",
             "max_turns": TURNS["musique"],
@@ -181,7 +181,11 @@ def _repairs(case: Case) -> str:
 @contextlib.contextmanager
 def _verifiers(training: _Training, folder: Path) -> Iterator[Any]:
     from benchmarks.diagnosis.real.sampling import SAMPLING, FaultyEngine
-    from benchmarks.diagnosis.real.trainers import FaultyVerifiersTrainer, toggle_view
+    from benchmarks.diagnosis.real.trainers import (
+        FaultyVerifiersTrainer,
+        ignore_limit,
+        toggle_view,
+    )
     from verifiers.trainers import GRPOConfig
 
     case = training.case
@@ -214,6 +218,8 @@ def _verifiers(training: _Training, folder: Path) -> Iterator[Any]:
         log_token_details=True,
         token_details_every=5,
     )
+    if case.max_seq_len is not None:
+        ignore_limit(trainer.async_generator.env)
     toggled = ("tool_schemas", "sampled_tokens", "tools_trained")
     switches = {name: training.switches[name] for name in toggled if name in training.switches}
     if switches:
