@@ -7,6 +7,7 @@ import typer
 
 from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_path
 from rlvr.cli.output import say, show, show_json
+from rlvr.cli.selection import Where
 from rlvr.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def diagnose(
     since: Annotated[
         int | None, typer.Option(metavar="STEP", min=0, help="Judge from this step on only.")
     ] = None,
+    where: Where = None,
     fail_on: Annotated[
         Literal["error", "warning", "note"] | None,
         typer.Option(help="Exit with 1 where a finding is as bad as this, or worse."),
@@ -47,6 +49,7 @@ def diagnose(
       rlvr diagnose outputs/demo                        the verdict
       rlvr diagnose outputs/demo context-not-attended   one cause in full
       rlvr diagnose outputs/demo --fail-on error        for a script
+      rlvr diagnose outputs/demo --where "step > 40"    of these rollouts alone
       rlvr diagnose --sample                            two runs of ours
 
     In JSON, NaN and the infinities are strings. Exit codes: 0 judged; 1 a finding is as bad as
@@ -56,7 +59,9 @@ def diagnose(
         raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
     if code is not None:
         _check_code(code)
-    judged = [(opened, _verdict(opened, since, code)) for opened in named_runs(run, sample=sample)]
+    judged = [
+        (opened, _verdict(opened, since, code, where)) for opened in named_runs(run, sample=sample)
+    ]
     if as_json:
         _print_json(judged, many=run is None)
     else:
@@ -76,24 +81,27 @@ def named_runs(run: str | None, *, sample: bool) -> list[Opened]:
     return [open_sample(run) if sample else open_named(run, foreign=True)]
 
 
-def read_evidence(opened: Opened, since: int | None = None, *, many: int = MANY) -> "RunEvidence":
+def read_evidence(
+    opened: Opened, since: int | None = None, *, where: str | None = None, many: int = MANY
+) -> "RunEvidence":
     """What a diagnosis reads of the run; says so where it has more than `many` rollouts."""
     from rlvr.diagnosis import load_evidence
 
     recorded = opened.run.status().recorded
     if recorded > many:
         say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
-    return load_evidence(opened.run, since=since)
+    return load_evidence(opened.run, since=since, where=where)
 
 
-def title_of(opened: Opened) -> str:
-    """The run in one line: its name, and where it lies or that it is a bundled one."""
+def title_of(opened: Opened, where: str | None = None) -> str:
+    """The run in one line: its name, where it lies or that it is a bundled one, and the filter."""
     from rlvr.views.terminal.text import joined, one_line
 
     info = opened.run.info
     named = one_line(info.name, 80) if info and info.name else ""
     bundled = f"bundled run {opened.run.id}"
-    return joined((named, bundled if opened.bundled else shown_path(opened.run.path)))
+    place = bundled if opened.bundled else shown_path(opened.run.path)
+    return joined((named, place, "" if where is None else f"where {one_line(where, 200)}"))
 
 
 def _check_code(code: str) -> None:
@@ -104,13 +112,13 @@ def _check_code(code: str) -> None:
         raise ConfigurationError(f"there is no code {code!r}. Did you mean {', '.join(close)}?")
 
 
-def _verdict(opened: Opened, since: int | None, code: str | None) -> "Verdict":
+def _verdict(opened: Opened, since: int | None, code: str | None, where: str | None) -> "Verdict":
     """What is said of the run; with a code, of that alone."""
     from dataclasses import replace
 
     from rlvr.diagnosis import diagnose as judge
 
-    verdict = judge(read_evidence(opened, since))
+    verdict = judge(read_evidence(opened, since, where=where))
     if code is None:
         return verdict
     return replace(

@@ -8,7 +8,7 @@ import typer
 from rlvr.cli.counting import counting
 from rlvr.cli.opening import Opened, open_named, open_sample
 from rlvr.cli.output import say, show, show_json
-from rlvr.cli.selection import Selection, chosen_steps, find
+from rlvr.cli.selection import Selection, Where, chosen_steps, find
 from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
 
@@ -52,6 +52,7 @@ def export(
     max_reward: Annotated[
         float | None, typer.Option(help="Only trajectories with at most this reward.")
     ] = None,
+    where: Where = None,
     redact: Annotated[
         bool | None,
         typer.Option(
@@ -90,6 +91,7 @@ def export(
         group=group,
         min_reward=min_reward,
         max_reward=max_reward,
+        where=where,
     )
     if records and selection.filters:
         raise ConfigurationError("IDs and filters exclude each other; leave one of them out.")

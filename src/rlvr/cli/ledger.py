@@ -7,6 +7,7 @@ import typer
 from rlvr.cli.diagnose import named_runs, read_evidence, title_of
 from rlvr.cli.opening import SAMPLES, Opened, shown_path
 from rlvr.cli.output import show, show_bounded_json
+from rlvr.cli.selection import Where
 
 if TYPE_CHECKING:
     from rlvr.diagnosis import RunEvidence
@@ -21,6 +22,7 @@ def ledger(
     sample: Annotated[
         bool, typer.Option("--sample", help="Take the bundled runs: upstream, repaired.")
     ] = False,
+    where: Where = None,
     full: Annotated[
         bool, typer.Option("--full", help="In JSON, every step of a long run.")
     ] = False,
@@ -41,7 +43,9 @@ def ledger(
     """
     if run is None and not sample:
         raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
-    read = [(opened, read_evidence(opened)) for opened in named_runs(run, sample=sample)]
+    read = [
+        (opened, read_evidence(opened, where=where)) for opened in named_runs(run, sample=sample)
+    ]
     if as_json:
         values = [_values(opened, evidence) for opened, evidence in read]
         if run is None:
@@ -66,7 +70,7 @@ def _print(read: "list[tuple[Opened, RunEvidence]]") -> None:
             ledger_view(
                 evidence.ledger,
                 run=opened.argument,
-                title=title_of(opened),
+                title=title_of(opened, evidence.where),
                 sound_by_step=share_by_step(evidence, Fate.SOUND),
             )
         )
@@ -80,6 +84,7 @@ def _values(opened: Opened, evidence: "RunEvidence") -> dict[str, Any]:
     return {
         "run": opened.run.id,
         "place": shown_path(opened.run.path),
+        "where": evidence.where,
         "ledger": ledger_values(evidence.ledger),
         "by_step": {fate.value: share_by_step(evidence, fate) for fate in Fate},
     }

@@ -6,6 +6,7 @@ import typer
 
 from rlvr.cli.opening import open_named
 from rlvr.cli.output import say, show, show_json
+from rlvr.cli.selection import Where
 from rlvr.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def parity(
     steps_b: Annotated[
         str | None, typer.Option(metavar="FIRST:LAST", help="Steps of B, both included.")
     ] = None,
+    where: Where = None,
     component: Annotated[
         str | None, typer.Option(metavar="NAME", help="Compare this component, or reward.")
     ] = None,
@@ -64,8 +66,8 @@ def parity(
     found = compare_runs(
         first.run,
         None if second is None else second.run,
-        select_a=_selection("--steps-a", mode_a, steps_a),
-        select_b=_selection("--steps-b", mode_b, steps_b),
+        select_a=_selection("--steps-a", mode_a, steps_a, where),
+        select_b=_selection("--steps-b", mode_b, steps_b, where),
         component=component,
         called=(first.argument, other.argument),
     )
@@ -81,13 +83,16 @@ def parity(
         raise typer.Exit(1)
 
 
-def _selection(option: str, mode: _Mode | None, steps: str | None) -> "Selection":
+def _selection(
+    option: str, mode: _Mode | None, steps: str | None, where: str | None
+) -> "Selection":
     from rlvr.parity import Selection
     from rlvr.record import Mode
 
     return Selection(
         mode=None if mode is None else Mode(mode),
         steps=None if steps is None else _bounds(option, steps),
+        where=where,
     )
 
 

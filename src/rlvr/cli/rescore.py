@@ -8,7 +8,7 @@ import typer
 from rlvr.cli.counting import counting
 from rlvr.cli.opening import Opened, open_named, shown_path
 from rlvr.cli.output import say, show, show_json
-from rlvr.cli.selection import chosen_steps
+from rlvr.cli.selection import Where, chosen_steps
 
 if TYPE_CHECKING:
     from rlvr.record.rescore import RescoreReport, ScoringThread
@@ -40,6 +40,7 @@ def rescore(
         str | None,
         typer.Option(metavar="A:B", help="Only of steps A to B, both included; either may lack."),
     ] = None,
+    where: Where = None,
     limit: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Score N at most, spread evenly over the steps."),
@@ -86,6 +87,7 @@ def rescore(
                 options=given,
                 mode=None if mode is None else Mode(mode),
                 step=chosen,
+                where=where,
                 limit=limit,
                 threads=asked,
                 timeout_s=timeout,

@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from rlvr.errors import ConfigurationError, RecordNotFound
 from rlvr.record import Mode
@@ -14,6 +16,20 @@ if TYPE_CHECKING:
     from rlvr.record import Trajectory
     from rlvr.runs import Run
     from rlvr.views.terminal.listing import TrajectoryLine
+
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="EXPRESSION",
+        help="Only rollouts that it holds for, such as \"reward < 0.2 and tool = 'retrieve'\".",
+    ),
+]
+"""The option of every verb that takes some of a run's rollouts; docs/queries.md has its names.
+
+Its text is the keyword `where` of `Run.trajectories`, `Run.to_arrow` and `load_evidence`, and of
+`Selection`, which put the questions; a wrong expression is their ConfigurationError.
+"""
 
 _STEPS = re.compile(r"(\d*):(\d*)")
 _ENDLESS = 1 << 62
@@ -28,11 +44,17 @@ class Selection:
     group: str | None = None
     min_reward: float | None = None
     max_reward: float | None = None
+    where: str | None = None
 
     @property
     def filters(self) -> dict[str, Any]:
         """The keywords of `Run.trajectories` and `Run.to_arrow` for what is set."""
-        chosen: dict[str, Any] = {"step": self.step, "mode": self.mode, "group": self.group}
+        chosen: dict[str, Any] = {
+            "step": self.step,
+            "mode": self.mode,
+            "group": self.group,
+            "where": self.where,
+        }
         if self.min_reward is not None or self.max_reward is not None:
             low = float("-inf") if self.min_reward is None else self.min_reward
             high = float("inf") if self.max_reward is None else self.max_reward

@@ -9,7 +9,7 @@ from rlvr.cli.output import say, show_bounded_json, show_json
 from rlvr.cli.output import show as show_parts
 from rlvr.cli.paging import Page
 from rlvr.cli.place import show_place
-from rlvr.cli.selection import LINE_COLUMNS, Selection, find, siblings_of, trajectory_lines
+from rlvr.cli.selection import LINE_COLUMNS, Selection, Where, find, siblings_of, trajectory_lines
 from rlvr.cli.tokens import show_tokens
 from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
@@ -40,6 +40,7 @@ def show(
     max_reward: Annotated[
         float | None, typer.Option(help="List trajectories with at most this reward.")
     ] = None,
+    where: Where = None,
     limit: Annotated[int, typer.Option(min=1, help="List at most so many trajectories.")] = 20,
     offset: Annotated[
         int, typer.Option(metavar="N", min=0, help="Leave the first N of the list out.")
@@ -72,6 +73,7 @@ def show(
     Example:
       rlvr show outputs/demo                              the run
       rlvr show outputs/demo --step 10 --min-reward 0.9   its trajectories
+      rlvr show outputs/demo --where "errors > 0 and tool = 'retrieve'"
       rlvr show outputs/demo train-s000010-b000010-a00-r000-00003
       rlvr show outputs/demo train-s000010-b000010-a00-r000-00003 --turn 1 --token 117
       rlvr show outputs/demo train-s000010-b000010-a00-r000-00003 --tokens
@@ -87,7 +89,12 @@ def show(
         raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
     opened = open_sample(run) if sample else open_named(run, foreign=True)
     selection = Selection(
-        step=step, mode=mode, group=group, min_reward=min_reward, max_reward=max_reward
+        step=step,
+        mode=mode,
+        group=group,
+        min_reward=min_reward,
+        max_reward=max_reward,
+        where=where,
     )
     if record is not None:
         if selection.filters:

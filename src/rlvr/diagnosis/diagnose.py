@@ -33,7 +33,7 @@ from rlvr.diagnosis.detectors import (
     unread,
     void_turns,
 )
-from rlvr.diagnosis.detectors.wording import listed
+from rlvr.diagnosis.detectors.wording import counted, listed
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Finding, Healthy, Outcome, Unknown, Verdict
 
@@ -119,12 +119,29 @@ _SYMPTOMS = frozenset(
 """Codes that say what the signal looks like; at equal signal a cause stands before them."""
 
 
+NEEDS_WHOLE_GROUPS = frozenset(
+    {
+        advantages.CODE,
+        blow_up.CODE,
+        groups.CODE,
+        conflicts.CODE,
+        hacking.CODE,
+        paid_calls.CODE,
+        prompts.CODE,
+        *components.CODES,
+    }
+)
+"""Codes that compare the rollouts of a group, or the groups of a batch, with each other: of groups
+that a filter cut they can't be judged."""
+
+
 def diagnose(evidence: RunEvidence) -> Verdict:
     """Everything that the detectors say of a run, the worst first."""
     outcomes: list[Outcome] = []
     if len(evidence.rollouts):
         outcomes = [outcome for detect in DETECTORS for outcome in detect(evidence)]
         outcomes = _without_the_absent(outcomes, evidence)
+        outcomes = _without_the_cut(outcomes, evidence)
     findings = [outcome for outcome in outcomes if isinstance(outcome, Finding)]
     return Verdict(
         run=evidence.run,
@@ -135,6 +152,7 @@ def diagnose(evidence: RunEvidence) -> Verdict:
         healthy=tuple(outcome for outcome in outcomes if isinstance(outcome, Healthy)),
         unknown=tuple(outcome for outcome in outcomes if isinstance(outcome, Unknown)),
         remarks=evidence.remarks,
+        where=evidence.where,
     )
 
 
@@ -154,6 +172,22 @@ def _without_the_absent(outcomes: list[Outcome], evidence: RunEvidence) -> list[
         if code in lacking
     ]
     return [outcome for outcome in outcomes if outcome.code not in lacking] + unknown
+
+
+def _without_the_cut(outcomes: list[Outcome], evidence: RunEvidence) -> list[Outcome]:
+    """The outcomes, an unknown instead of those that need groups which a filter cut."""
+    if not evidence.cut_groups:
+        return outcomes
+    cut = dict.fromkeys(o.code for o in outcomes if o.code in NEEDS_WHOLE_GROUPS)
+    unknown = [
+        Unknown(
+            code=code,
+            because=f"the filter leaves rollouts of {counted(evidence.cut_groups, 'group')} out",
+            needs="a filter that takes whole groups, such as one by step, or none",
+        )
+        for code in cut
+    ]
+    return [outcome for outcome in outcomes if outcome.code not in cut] + unknown
 
 
 def _rank(finding: Finding) -> tuple[int, float, bool]:

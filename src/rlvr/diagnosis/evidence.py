@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rlvr.diagnosis.ledger import Ledger, Signal
+from rlvr.diagnosis.ledger import Ledger, Signal, Within
 from rlvr.diagnosis.rollouts import Rollouts
 from rlvr.record import Json, MetricRow, RunInfo, Trajectory
 
@@ -19,6 +19,8 @@ class RunEvidence:
     empty. `vocabulary` has the text of each token id, empty where it was not recorded.
     `disagreeing` are ids that another scoring gave another reward, None where none was scored anew;
     `rescored` are all that were, None where nobody says which.
+    `where` is the filter that took these rollouts, `within` the signal of all of them, and
+    `cut_groups` counts the groups of which it left some out.
     `superseded` and `not_recorded` count rollouts outside `rollouts`.
     """
 
@@ -33,6 +35,9 @@ class RunEvidence:
     rescored: frozenset[str] | None = None
     superseded: int = 0
     not_recorded: int = 0
+    where: str | None = None
+    within: Within | None = None
+    cut_groups: int = 0
     remarks: tuple[str, ...] = field(default=())
 
     @cached_property
@@ -49,6 +54,7 @@ class RunEvidence:
             disagreeing=np.array([id in marked for id in self.rollouts.ids], dtype=np.bool_)
             if marked
             else np.zeros(len(self.rollouts), np.bool_),
+            within=self.within,
         )
 
     @cached_property

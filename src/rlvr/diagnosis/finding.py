@@ -139,7 +139,7 @@ class Verdict:
     """All that a diagnosis says of a run.
 
     `findings` stand by severity, then by the share of signal that they lost or corrupted; at equal
-    shares causes stand before symptoms.
+    shares causes stand before symptoms. `where` is the filter that took the rollouts, None for all.
     """
 
     run: str
@@ -150,6 +150,7 @@ class Verdict:
     healthy: tuple[Healthy, ...] = ()
     unknown: tuple[Unknown, ...] = ()
     remarks: tuple[str, ...] = field(default=())
+    where: str | None = None
 
     @property
     def worst(self) -> Severity | None:

@@ -132,6 +132,14 @@ class Ledger:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Within:
+    """The signal of all rollouts, of which a filter took some: `rows` are their places in it."""
+
+    signal: "Signal"
+    rows: Ints
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signal:
     """For every training rollout, which reasons hold and which one decides.
 
@@ -139,7 +147,8 @@ class Signal:
     from the newest ones), None if not known. `scale_rewards` says whether advantages are divided
     by their group's standard deviation, None if not known; `weights` has the components' weights.
     `disagreeing` marks rollouts that another scoring gave another reward. `named_outcome` is the
-    component that the run itself calls its outcome, None where it names none.
+    component that the run itself calls its outcome, None where it names none. `within` is there
+    where a filter took these rollouts out of others: each is judged in its whole group then.
     """
 
     rollouts: Rollouts
@@ -149,6 +158,7 @@ class Signal:
     group_size: int | None = None
     weights: Mapping[str, float]
     disagreeing: Mask
+    within: Within | None = None
 
     @cached_property
     def gives_gradient(self) -> Mask:
@@ -161,6 +171,9 @@ class Signal:
     @cached_property
     def holds(self) -> Mapping[Reason, Mask]:
         """Where each reason holds, whatever else does. Shape (rollouts,) each."""
+        if self.within is not None:
+            every, rows = self.within.signal.holds, self.within.rows
+            return {reason: mask[rows] for reason, mask in every.items()}
         rollouts = self.rollouts
         failed = rollouts.equals("stop_reason", "error")
         unscored = rollouts.numbers("derived_num_scorer_failures") > 0
@@ -255,6 +268,8 @@ class Signal:
     @cached_property
     def _flat(self) -> Mask:
         """In a group without spread, and not trained with another advantage than 0."""
+        if self.within is not None:
+            return self.within.signal._flat[self.within.rows]
         groups = self.rollouts.groups
         if not len(groups):
             return np.zeros(0, np.bool_)

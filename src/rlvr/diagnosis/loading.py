@@ -1,13 +1,19 @@
 """The one place where a diagnosis reads a recorded run."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
 
 from rlvr.diagnosis.detectors.wording import listed
 from rlvr.diagnosis.diagnose import diagnose
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Verdict
+from rlvr.diagnosis.ledger import Within
 from rlvr.diagnosis.rollouts import ROLLOUT_COLUMNS, Rollouts
 from rlvr.record import RESCORE, Annotation, Mode, Part, RunInfo, Trajectory
 from rlvr.record.rescore import ScoringThread
@@ -18,23 +24,31 @@ _CONTENTS_PER_STEP = 64
 _DETAILS_PER_STEP = 16
 
 
-def diagnose_run(run: Run | str | Path, *, since: int | None = None) -> Verdict:
-    """Why the reward of a recorded run does not improve; from step `since` on if given.
+def diagnose_run(
+    run: Run | str | Path, *, since: int | None = None, where: str | None = None
+) -> Verdict:
+    """Why the reward of a recorded run does not improve; from step `since` on, and of the rollouts
+    that pass `where`, if given.
 
     `run` is a run, or a path as `rlvr.open_run` takes it.
 
     Raises:
         RunNotFound: there is no run at the path.
         NewerFormat: it was written by a newer rlvr.
+        ConfigurationError: the expression `where` is wrong.
     """
     opened = run if isinstance(run, Run) else open_run(run)
-    return diagnose(load_evidence(opened, since=since))
+    return diagnose(load_evidence(opened, since=since, where=where))
 
 
-def load_evidence(run: Run, *, since: int | None = None, until: int | None = None) -> RunEvidence:
-    """The training rollouts of a run, of the steps from `since` to `until` where they are given.
+def load_evidence(
+    run: Run, *, since: int | None = None, until: int | None = None, where: str | None = None
+) -> RunEvidence:
+    """The training rollouts of a run, of the steps from `since` to `until`, and of those that pass
+    `where`, where they are given.
 
     With `until` it is what a diagnosis at that step would have seen, but for a later rescoring.
+    With `where` each rollout is judged in its whole group, others of which may be left out.
 
     Contents and token details are those of at most eight steps, spread evenly, the last among
     them; so memory is bounded by the columns.
@@ -46,29 +60,66 @@ def load_evidence(run: Run, *, since: int | None = None, until: int | None = Non
     ]
     span = range(steps[0], steps[-1] + 1) if steps else range(0)
     table = run.to_arrow(ROLLOUT_COLUMNS, mode=Mode.TRAIN, step=span)
-    pruning = run.pruning()
-    chosen = _spread(_with(Part.MESSAGES, steps, pruning), _STEPS)
-    detailed = _spread(_with(Part.TOKENS, _detailed(run, steps), pruning), _STEPS)
     rescored = _rescored(run.annotations(kind=RESCORE), run.info)
-    return RunEvidence(
+    whole = RunEvidence(
         run=run.id,
         rollouts=Rollouts(table=table),
         info=run.info,
-        contents=tuple(_some(run, chosen, _CONTENTS_PER_STEP, tokens=False)),
-        details=tuple(_some(run, detailed, _DETAILS_PER_STEP, tokens=True)),
+        disagreeing=frozenset(id for id in rescored if not rescored[id]) if rescored else None,
+        rescored=frozenset(rescored) if rescored else None,
+    )
+    taken = whole if where is None else _taken(run, whole, where, span)
+    steps = [int(step) for step in taken.rollouts.steps] if where is not None else steps
+    pruning = run.pruning()
+    chosen = _spread(_with(Part.MESSAGES, steps, pruning), _STEPS)
+    detailed = _spread(_with(Part.TOKENS, _detailed(run, steps), pruning), _STEPS)
+    return replace(
+        taken,
+        contents=tuple(_some(run, chosen, _CONTENTS_PER_STEP, where, tokens=False)),
+        details=tuple(_some(run, detailed, _DETAILS_PER_STEP, where, tokens=True)),
         vocabulary=run.vocabulary(),
         # What is logged of a step stands under the number of the next one: its update is counted.
         metrics=tuple(row for row in run.metrics() if until is None or row.step <= until + 1),
-        disagreeing=frozenset(id for id in rescored if not rescored[id]) if rescored else None,
-        rescored=frozenset(rescored) if rescored else None,
-        superseded=_superseded(run, span, table.num_rows),
+        superseded=_superseded(run, span, where, len(taken.rollouts)),
         not_recorded=run.status().not_recorded,
         remarks=(
+            *_filtered(taken, len(whole.rollouts)),
             *(str(damaged) for damaged in run.damaged),
             *pruning.sentences,
             *_imported(run.info),
         ),
     )
+
+
+def _taken(run: Run, whole: RunEvidence, where: str, span: range) -> RunEvidence:
+    """Those of the rollouts that pass, with what is known of their groups."""
+    passing = run.to_arrow(["id"], mode=Mode.TRAIN, step=span, where=where)["id"]
+    table = whole.rollouts.table
+    found: Any = pc.is_in(table["id"], value_set=passing.combine_chunks())
+    rows = np.flatnonzero(found.to_numpy())
+    sizes = np.bincount(whole.rollouts.group[rows], minlength=len(whole.rollouts.groups))
+    return replace(
+        whole,
+        rollouts=Rollouts(table=table.filter(found)),
+        where=where,
+        within=Within(signal=whole.signal, rows=rows),
+        cut_groups=int(((sizes > 0) & (sizes < whole.rollouts.groups.size)).sum()),
+    )
+
+
+def _filtered(taken: RunEvidence, every: int) -> Iterator[str]:
+    """What a reader must know of a filter."""
+    if taken.where is None:
+        return
+    yield (
+        f"only the {len(taken.rollouts):,} of {every:,} training rollouts where {taken.where}:"
+        " shares and findings are theirs, and what the filter asks for is no finding"
+    )
+    if taken.cut_groups:
+        yield (
+            f"the filter leaves rollouts of {taken.cut_groups:,} groups out; the ledger judges each"
+            " rollout in its whole group, and what compares whole groups stays unknown"
+        )
 
 
 def _imported(info: RunInfo | None) -> tuple[str, ...]:
@@ -80,11 +131,11 @@ def _imported(info: RunInfo | None) -> tuple[str, ...]:
     return tuple(sentence for sentence in (lacks, *info.inferred) if sentence)
 
 
-def _superseded(run: Run, span: range, current: int) -> int:
+def _superseded(run: Run, span: range, where: str | None, current: int) -> int:
     """Rollouts that an attempt trained and a later one trained again."""
     if len(run.attempts) < 2:
         return 0
-    everything = run.to_arrow(["step"], mode=Mode.TRAIN, step=span, superseded=True)
+    everything = run.to_arrow(["step"], mode=Mode.TRAIN, step=span, where=where, superseded=True)
     return int(everything.num_rows - current)
 
 
@@ -108,10 +159,12 @@ def _with(part: Part, steps: Sequence[int], pruning: Pruning) -> list[int]:
     return [step for step in steps if step not in without]
 
 
-def _some(run: Run, steps: Sequence[int], per_step: int, *, tokens: bool) -> Iterator[Trajectory]:
+def _some(
+    run: Run, steps: Sequence[int], per_step: int, where: str | None, *, tokens: bool
+) -> Iterator[Trajectory]:
     """The first rollouts of each step; with `tokens` those steps alone that have token details."""
     for step in steps:
-        of_step = run.trajectories(mode=Mode.TRAIN, step=step, tokens=tokens)
+        of_step = run.trajectories(mode=Mode.TRAIN, step=step, where=where, tokens=tokens)
         for trajectory in islice(of_step, per_step):
             if tokens and trajectory.tokens is None:
                 break

@@ -13,10 +13,12 @@ but for a few updates, and as many steps before as after make up for what they l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What a person asks for of one run. None: see `choose`. `steps` are bounds, both included."""
+    """What a person asks for of one run. None: see `choose`. `steps` are bounds, both included;
+    of what is chosen, only the rollouts that pass `where` are taken."""
 
     mode: Mode | None = None
     steps: tuple[int, int] | None = None
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

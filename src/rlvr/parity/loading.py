@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rlvr.analysis.columns import Columns, Floats, Mask
-from rlvr.errors import RecordNotFound
+from rlvr.errors import ConfigurationError, RecordNotFound
 from rlvr.parity.choosing import Choice, Offer, Selection, choose
 from rlvr.parity.compare import compare
 from rlvr.parity.result import Parity
@@ -45,8 +45,10 @@ def compare_runs(
     chosen = choose(_offer(first, select_a), _offer(second, select_b))
     names = called or (str(first.path), str(second.path))
     sides = [
-        _side(run, label, choice, name)
-        for run, label, choice, name in zip((first, second), "AB", chosen, names, strict=True)
+        _side(run, label, choice, name, asked.where if asked else None)
+        for run, label, choice, name, asked in zip(
+            (first, second), "AB", chosen, names, (select_a, select_b), strict=True
+        )
     ]
     ids = _prompt_ids(*sides)
     of_a, of_b = (
@@ -68,13 +70,15 @@ def _offer(run: Run, asked: Selection | None) -> Offer:
     )
 
 
-def _side(run: Run, label: str, choice: Choice, called: str) -> Side:
+def _side(run: Run, label: str, choice: Choice, called: str, where: str | None) -> Side:
     wanted = set(choice.steps)
     span = range(min(wanted), max(wanted) + 1)
-    table = run.to_arrow(SIDE_COLUMNS, mode=choice.mode, step=span)
+    table = run.to_arrow(SIDE_COLUMNS, mode=choice.mode, step=span, where=where)
     if len(wanted) < len(span):
         steps = table["step"].to_numpy()
         table = table.filter(np.isin(steps, list(wanted)))
+    if where is not None and not table.num_rows:
+        raise ConfigurationError(f"{label}: no {choice.mode} rollout of {run.id} passes {where!r}.")
     columns = Columns(table=table)
     return Side(
         label=label,
@@ -87,14 +91,15 @@ def _side(run: Run, label: str, choice: Choice, called: str) -> Side:
         info=run.info,
         rescored=_rescored(run.annotations(kind=RESCORE), columns),
         vocabulary=run.vocabulary(),
-        remarks=_remarks(run, label),
+        remarks=_remarks(run, label, where),
     )
 
 
-def _remarks(run: Run, label: str) -> tuple[str, ...]:
+def _remarks(run: Run, label: str, where: str | None) -> tuple[str, ...]:
     """What to know of the record: what it lacks, and whether it grows."""
     status = run.status()
-    said = [*map(str, run.damaged), *run.pruning().sentences]
+    said = [] if where is None else [f"only rollouts where {where}"]
+    said += [*map(str, run.damaged), *run.pruning().sentences]
     if status.not_recorded:
         said.append(f"at least {status.not_recorded:,} rollouts were never recorded")
     if any(rank.alive and not rank.closed for rank in status.ranks):

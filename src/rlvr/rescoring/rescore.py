@@ -50,6 +50,7 @@ def rescore(
     options: Mapping[str, Any] | None = None,
     mode: Mode | None = None,
     step: int | range | None = None,
+    where: str | None = None,
     limit: int | None = None,
     threads: Sequence[ScoringThread] = BOTH,
     timeout_s: float = TIMEOUT_S,
@@ -71,6 +72,7 @@ def rescore(
         options: of its loader, over those of the run.
         mode: train or eval; by default what was trained on, if anything was.
         step: one step, or a range of them.
+        where: an expression, as `Run.trajectories` takes it.
         limit: score so many at most, spread evenly over the steps.
         threads: where to score.
         timeout_s: seconds that the scoring of one rollout may take.
@@ -95,7 +97,7 @@ def rescore(
     opened = run if isinstance(run, Run) else open_run(run)
     info = opened.info or RunInfo(run=opened.id, created_at=0.0)
     setup = _setup(info, environment, options or {})
-    selection = select(opened, mode=mode, step=step, limit=limit)
+    selection = select(opened, mode=mode, step=step, where=where, limit=limit)
     writer = RescoreWriter(store or LocalStore(opened.path)) if keep else None
     tally, skipped = Tally(threads), Counter[str]()
     with ExitStack() as stack:

@@ -37,19 +37,25 @@ class Selection:
 
 
 def select(
-    run: Run, *, mode: Mode | None, step: int | range | None, limit: int | None
+    run: Run,
+    *,
+    mode: Mode | None,
+    step: int | range | None,
+    limit: int | None,
+    where: str | None = None,
 ) -> Selection:
     """At most `limit` rollouts, spread evenly over the steps, the same each time.
 
     Without a mode: those trained on, else the evaluated ones. Superseded rows are left out.
 
     Raises:
-        ConfigurationError: there is none; the message says which there are.
+        ConfigurationError: there is none; the message says which there are. Or the expression
+            `where` is wrong.
     """
     modes = [mode] if mode is not None else [Mode.TRAIN, Mode.EVAL]
     for one in modes:
         found: dict[int, list[str]] = {}
-        table = run.to_arrow(["id", "step"], mode=one, step=step)
+        table = run.to_arrow(["id", "step"], mode=one, step=step, where=where)
         packed: list[Any] = table["id"].to_pylist()
         at_steps: list[Any] = table["step"].to_pylist()
         for id, at in zip(packed, at_steps, strict=True):
@@ -62,7 +68,7 @@ def select(
                 ids={at: ids for at, ids in sorted(chosen.items()) if ids},
                 of=table.num_rows,
             )
-    raise ConfigurationError(_nothing(run, mode, step))
+    raise ConfigurationError(_nothing(run, mode, step, where))
 
 
 def spread(sizes: Mapping[int, int], limit: int | None) -> dict[int, int]:
@@ -115,7 +121,7 @@ def _unscorable(trajectory: Trajectory) -> str | None:
     return None
 
 
-def _nothing(run: Run, mode: Mode | None, step: int | range | None) -> str:
+def _nothing(run: Run, mode: Mode | None, step: int | range | None, where: str | None) -> str:
     steps = {one: run.steps(one) for one in Mode}
     there = [f"{one} of steps {at[0]} to {at[-1]}" for one, at in steps.items() if at]
     which = f"{mode} rollouts" if mode is not None else "rollouts"
@@ -125,7 +131,9 @@ def _nothing(run: Run, mode: Mode | None, step: int | range | None) -> str:
         asked = f" of step {step}"
     else:
         asked = f" of steps {step.start} to {step.stop - 1}"
+    if where is not None:
+        asked += f" where {where}"
     return (
         f"run {run.id} has no {which}{asked}. It has {' and '.join(there) or 'none at all'}."
-        " Choose with --mode, --step and --steps."
+        " Choose with --mode, --step, --steps and --where."
     )

@@ -19,16 +19,18 @@ UNREADABLE = (OSError, RlvrError, pa.ArrowException, ValueError, KeyError, TypeE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFilter:
-    """Which rows pass. `reward` is (lowest, highest), both included."""
+    """Which rows pass. `reward` is (lowest, highest), both included; `ids` as columns hold them."""
 
     id: str | None = None
+    ids: frozenset[str] | None = None
     group: str | None = None
     reward: tuple[float, float] | None = None
 
     @property
     def columns(self) -> list[str]:
         """The columns that the mask is computed from; empty where every row passes."""
-        names = {"id": self.id, "group_id": self.group, "reward": self.reward}
+        id = self.ids if self.id is None else self.id
+        names = {"id": id, "group_id": self.group, "reward": self.reward}
         return [name for name, wanted in names.items() if wanted is not None]
 
     def mask(self, table: pa.Table) -> list[bool]:
@@ -37,6 +39,8 @@ class RowFilter:
 
     def _passes(self, row: Mapping[str, Any]) -> bool:
         if self.id is not None and row["id"] != pack(self.id):
+            return False
+        if self.ids is not None and row["id"] not in self.ids:
             return False
         if self.group is not None and row["group_id"] != pack(self.group):
             return False

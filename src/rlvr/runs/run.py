@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,10 @@ from rlvr.store import RUN_FILE, VOCABULARY_FILE, blob_path, folder_bytes, parse
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
+    from rlvr.runs.executing import Result
+    from rlvr.runs.index import RunIndex
     from rlvr.runs.search import Role, SearchPage, Sort
 
 
@@ -94,6 +98,7 @@ class Run:
         step: int | range | None = None,
         group: str | None = None,
         reward: tuple[float, float] | None = None,
+        where: str | None = None,
         superseded: bool = False,
         tokens: bool = True,
     ) -> Iterator[Trajectory]:
@@ -104,15 +109,20 @@ class Run:
             step: one step, or a range of them.
             group: a group id.
             reward: lowest and highest total reward, both included.
+            where: an expression, such as "reward < 0.2 and tool = 'retrieve'"; docs/queries.md has
+                its names. Bounds on the step and the mode leave other files unopened.
             superseded: also rows that a newer attempt has superseded.
             tokens: False leaves token details out, which is faster.
+
+        Raises:
+            ConfigurationError: the expression is wrong.
         """
-        where = RowFilter(group=group, reward=reward)
         choose = every_column if tokens else without_tokens
         later = LaterKnowledge(self.path, self._damage)
-        batches = self._chosen(mode=mode, step=step, superseded=superseded)
+        batches, ids = self._passing(where, mode=mode, step=step, superseded=superseded)
+        rows = RowFilter(group=group, reward=reward, ids=ids)
         with self._reader() as reader:
-            yield from map(later.fill, self._read(reader, batches, choose, where))
+            yield from map(later.fill, self._read(reader, batches, choose, rows))
 
     def trajectory(self, id: str) -> Trajectory:
         """The trajectory of that id, superseded or not.
@@ -165,6 +175,7 @@ class Run:
         step: int | range | None = None,
         group: str | None = None,
         reward: tuple[float, float] | None = None,
+        where: str | None = None,
         superseded: bool = False,
     ) -> pa.Table:
         """Columns of the trajectories that pass, as `rlvr.schema` declares them.
@@ -173,15 +184,15 @@ class Run:
         and order are those of `trajectories`.
 
         Raises:
-            ConfigurationError: there is no such column.
+            ConfigurationError: there is no such column, or the expression is wrong.
         """
         schema = wanted_schema(columns)
-        where = RowFilter(group=group, reward=reward)
         filled = LaterKnowledge.concerns(schema.names)
         read = wanted_schema(dict.fromkeys([*schema.names, "id"])) if filled else schema
-        batches = self._chosen(mode=mode, step=step, superseded=superseded)
+        batches, ids = self._passing(where, mode=mode, step=step, superseded=superseded)
+        rows = RowFilter(group=group, reward=reward, ids=ids)
         with self._reader() as reader:
-            pieces = reader.pieces(batches, just(read.names), where, apart=False)
+            pieces = reader.pieces(batches, just(read.names), rows, apart=False)
             tables = [shaped(piece.table, read) for piece in pieces]
         table = pa.concat_tables(tables) if tables else read.empty_table()
         if filled:
@@ -257,6 +268,38 @@ class Run:
         )
         return search(self.path, request, caches=cache or cache_folder())
 
+    def to_polars(self, columns: Sequence[str] | None = None, **filters: Any) -> "pl.DataFrame":
+        """`to_arrow` as a polars data frame.
+
+        Raises:
+            MissingDependency: polars is not installed.
+        """
+        from rlvr.runs.executing import polars_frame
+
+        return polars_frame(self.to_arrow(columns, **filters))
+
+    @cached_property
+    def index(self) -> "RunIndex":
+        """Questions over all rollouts, answered from memory; it knows what its last `refresh` saw,
+        the first of which is made by its first question."""
+        from rlvr.runs.index import RunIndex
+
+        return RunIndex(self.path, self._batches, self._damage)
+
+    def sql(
+        self, query: str, *, limit: int = 1_000_000, timeout_s: float | None = None
+    ) -> "Result":
+        """What a SELECT over the run gives, as it is now; at most `limit` rows.
+
+        The tables are trajectories, all_trajectories, components, tool_calls, metrics and
+        annotations; docs/queries.md has their columns.
+
+        Raises:
+            ConfigurationError: the query is wrong, is no single SELECT, or took longer than
+                `timeout_s`.
+        """
+        return self.index.sql(query, limit=limit, timeout_s=timeout_s)
+
     def metrics(self, *, superseded: bool = False) -> list[MetricRow]:
         """What the trainer logged, by attempt and time."""
         outdated = supersession(self.attempts)
@@ -309,6 +352,31 @@ class Run:
             for batch in self._batches.all(mode=_mode(mode), step=step)
             if superseded or not outdated(batch.name.attempt, batch.name.step)
         ]
+
+    def _passing(
+        self,
+        where: str | None,
+        *,
+        mode: Mode | str | None,
+        step: int | range | None,
+        superseded: bool,
+    ) -> tuple[list[RecordedBatch], frozenset[str] | None]:
+        """The batches that have rows which pass, and their ids; None where all rows may."""
+        if where is None:
+            return self._chosen(mode=mode, step=step, superseded=superseded), None
+        ids = self._filtering.ids(where, mode=_mode(mode), step=step, superseded=superseded)
+        places = (parse_record_id(id) for id in ids)
+        names = {place[0] for place in places if place is not None}
+        batches = self._chosen(mode=mode, step=step, superseded=superseded)
+        return [batch for batch in batches if batch.name in names], frozenset(ids)
+
+    @cached_property
+    def _filtering(self) -> "RunIndex":
+        """The index behind `where`: of the columns alone that the expressions name."""
+        from rlvr.runs.index import RunIndex
+        from rlvr.runs.indexed import ALWAYS
+
+        return RunIndex(self.path, self._batches, self._damage, ALWAYS, looks_anew=True)
 
     def _reader(self) -> BatchReader:
         return BatchReader(self._batches, self._damage)

@@ -104,11 +104,12 @@ def _head(verdict: Verdict, title: str) -> Iterator[RenderableType]:
 
 
 def _extent(verdict: Verdict) -> str:
+    chosen = "" if verdict.where is None else f" where {one_line(verdict.where, 200)}"
     if not verdict.steps:
-        return "no training rollouts"
+        return f"no training rollouts{chosen}"
     first, last = verdict.steps[0], verdict.steps[-1]
     span = f"step {first}" if first == last else f"steps {number(first)} to {number(last)}"
-    return f"{plural(verdict.rollouts, 'training rollout')}, {span}"
+    return f"{plural(verdict.rollouts, 'training rollout')}{chosen}, {span}"
 
 
 def _headline_mark(verdict: Verdict) -> tuple[str, str]:

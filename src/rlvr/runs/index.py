@@ -1,0 +1,409 @@
+"""An index over the scalar columns of a run, in memory: pages, counts, means, and SQL."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlvr.errors import ConfigurationError, RecordNotFound
+from rlvr.record import Mode
+from rlvr.runs.attempts import read_attempts
+from rlvr.runs.batches import Batches
+from rlvr.runs.executing import MAX_ROWS, Result, answered, check_question
+from rlvr.runs.files import Damage
+from rlvr.runs.filtering import (
+    NO_BOUNDS,
+    Bounds,
+    Compiled,
+    Names,
+    bounds_of,
+    columns_of,
+    compile_condition,
+    compile_value,
+    parse,
+)
+from rlvr.runs.filtering.names import REWARDS, SUPERSEDED, TOOL, Type, quoted
+from rlvr.runs.indexed import ALWAYS, IN_ORDER, NEWEST_NOTES, Held
+from rlvr.schema import COLUMNS, Kind
+from rlvr.store import parse_record_id
+
+LIST_COLUMNS = (
+    *ALWAYS,
+    "group_id",
+    "sample",
+    "example_id",
+    "stop_reason",
+    REWARDS,
+    "reward",
+    "advantage",
+    "derived_num_turns",
+    "derived_num_tool_calls",
+    "derived_num_tool_errors",
+)
+"""The columns that an index holds from the beginning; others are read when they are asked for."""
+
+ALL_COLUMNS = tuple(c.name for c in COLUMNS if c.kind in (Kind.SCALAR, Kind.DERIVED))
+
+_GROUP_FIELDS = ("step", "size", "mean", "low", "high", "spread")
+# What may name columns without their names: *, COLUMNS(...), a FROM without a SELECT, and verbs.
+_EVERYTHING = re.compile(
+    r"(?<!\()\s*\*|columns\s*\(|(^|\()\s*from\b|\b(summarize|describe|pivot|unpivot|show|natural)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPage:
+    """Rows of a long list. `after` continues it: the id of the last row, None at the end."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """The mean of the rollouts of one `key`; `count` of them have a value that is not NaN."""
+
+    key: Any
+    value: float | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRow:
+    """A group and its rewards; those that are absent or NaN count in `size` alone."""
+
+    group_id: str
+    step: int
+    size: int
+    mean: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def spread(self) -> float | None:
+        """The highest minus the lowest reward."""
+        return None if self.high is None or self.low is None else self.high - self.low
+
+
+class RunIndex:
+    """Questions over the rollouts of one run, answered from memory.
+
+    It holds what was on disk at the last `refresh`; the first question makes one. Rows that a newer
+    attempt has superseded are left out unless asked for. `where` is an expression such as
+    "reward < 0.2 and tool = 'retrieve'" (docs/queries.md).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        batches: Batches,
+        damage: Damage,
+        columns: Sequence[str] = LIST_COLUMNS,
+        *,
+        looks_anew: bool = False,
+    ) -> None:
+        """`looks_anew`: each question looks for new files, and loads only those that it needs."""
+        self._folder = folder
+        self._looks_anew = looks_anew
+        self._damage = damage
+        self._held = Held(folder, batches, damage)
+        self._wanted = tuple(columns)
+        self._outdated = "false"
+        self._looked = False
+
+    def refresh(self) -> int:
+        """Look for new files, and load just these; returns how many rows they had.
+
+        Raises:
+            NewerFormat: a file was written by a newer rlvr.
+        """
+        self._look_at_attempts()
+        self._looked = True
+        return self._held.load(self._wanted)
+
+    def count(self, where: str | None = None, *, superseded: bool = False) -> int:
+        """How many rollouts pass.
+
+        Raises:
+            ConfigurationError: the expression is wrong.
+        """
+        condition = self._condition(where, superseded)
+        query = f"SELECT count(*) FROM held.rollouts WHERE {condition.sql}"
+        return int(self._rows(query, condition.values)[0][0])
+
+    def ids(
+        self,
+        where: str | None = None,
+        *,
+        mode: Mode | None = None,
+        step: int | range | None = None,
+        superseded: bool = False,
+    ) -> list[str]:
+        """The ids of those that pass, in the order of training.
+
+        Raises:
+            ConfigurationError: the expression is wrong.
+        """
+        condition = self._condition(where, superseded, mode=mode, step=step)
+        query = f"SELECT id FROM held.rollouts WHERE {condition.sql} ORDER BY {IN_ORDER}"
+        return [row[0] for row in self._rows(query, condition.values)]
+
+    def row(self, id: str) -> Mapping[str, Any]:
+        """The columns that are held of one rollout, superseded or not.
+
+        Raises:
+            RecordNotFound: there is none.
+        """
+        self._ready(())
+        query = f"SELECT {self._shown()} FROM held.rollouts WHERE {self._of_id(id)}"
+        found = answered(self._held.database, query, [id]).table.to_pylist()
+        if not found:
+            raise RecordNotFound(f"no trajectory {id!r} in {self._folder}.")
+        row: Mapping[str, Any] = found[0]
+        return row
+
+    def page(
+        self,
+        where: str | None = None,
+        *,
+        order_by: str = "step",
+        descending: bool = False,
+        limit: int = 50,
+        after: str | None = None,
+        superseded: bool = False,
+    ) -> RowPage:
+        """A page of the rollouts that pass, by any expression; at equal values by id.
+
+        What is absent or NaN stands last in either direction. `after` is that of the page before.
+
+        Raises:
+            ConfigurationError: an expression is wrong.
+            RecordNotFound: there is no rollout of the id `after`.
+        """
+        ordered = parse(order_by)
+        condition = self._condition(where, superseded, also=columns_of(ordered))
+        key = compile_value(ordered, self._names())
+        below, values = self._beyond(key, after, descending=descending) if after else ("true", ())
+        direction = "DESC" if descending else "ASC"
+        query = (
+            f"SELECT {self._shown()} FROM held.rollouts WHERE {condition.sql} AND {below}"
+            f" ORDER BY ({key.known}) {direction} NULLS LAST, id LIMIT {int(limit) + 1}"
+        )
+        table = answered(
+            self._held.database, query, [*condition.values, *values, *key.values]
+        ).table
+        rows: list[dict[str, Any]] = table.slice(0, limit).to_pylist()
+        more = table.num_rows > limit
+        return RowPage(rows=tuple(rows), after=str(rows[-1]["id"]) if more and rows else None)
+
+    def mean_by(
+        self, by: str, value: str = "reward", where: str | None = None, *, superseded: bool = False
+    ) -> list[Mean]:
+        """The mean of a value for each step, example, group, ... or tool, by key.
+
+        Of a tool: over the rollouts that called it, each once.
+
+        Raises:
+            ConfigurationError: an expression is wrong.
+        """
+        meant = parse(value)
+        key_tree = None if by == TOOL else parse(by)
+        also = columns_of(meant) | (columns_of(key_tree) if key_tree else {TOOL})
+        condition = self._condition(where, superseded, also=also)
+        names = self._names()
+        number = compile_value(meant, names)
+        key = compile_value(key_tree, names) if key_tree else None
+        source, shown = "held.rollouts", key.sql if key else "called"
+        if key is None:
+            source += " JOIN (SELECT DISTINCT rid, name AS called FROM held.calls) USING (rid)"
+        query = (
+            f"SELECT {shown} AS key, avg(v), count(v) FROM"
+            f" (SELECT *, ({number.known})::DOUBLE AS v FROM {source} WHERE {condition.sql})"
+            " GROUP BY ALL ORDER BY key NULLS LAST"
+        )
+        values = [*(key.values if key else ()), *number.values, *condition.values]
+        return [Mean(key=k, value=v, count=n) for k, v, n in self._rows(query, values)]
+
+    def groups(
+        self,
+        where: str | None = None,
+        *,
+        order_by: str = "step",
+        descending: bool = False,
+        limit: int = 50,
+        offset: int = 0,
+        superseded: bool = False,
+    ) -> list[GroupRow]:
+        """Groups of those that pass, by step, size, mean, low, high or spread; absent ones last.
+
+        Raises:
+            ConfigurationError: the expression is wrong, or there is no such order.
+        """
+        if order_by not in _GROUP_FIELDS:
+            raise ConfigurationError(f"groups are ordered by {', '.join(_GROUP_FIELDS)}.")
+        condition = self._condition(where, superseded, also={"group_id", "reward"})
+        direction = "DESC" if descending else "ASC"
+        query = (
+            "SELECT group_id, step, size, mean, low, high FROM ("
+            "SELECT group_id, min(step) AS step, count(*) AS size, avg(r) AS mean, min(r) AS low,"
+            " max(r) AS high, max(r) - min(r) AS spread"
+            " FROM (SELECT *, nullif(reward, 'nan'::DOUBLE) AS r FROM held.rollouts"
+            f" WHERE {condition.sql}) GROUP BY mode, attempt, batch, group_id)"
+            f" ORDER BY {order_by} {direction} NULLS LAST, step, group_id"
+            f" LIMIT {int(limit)} OFFSET {int(offset)}"
+        )
+        return [
+            GroupRow(group_id=g, step=s, size=n, mean=m, low=low, high=high)
+            for g, s, n, m, low, high in self._rows(query, condition.values)
+        ]
+
+    def sql(self, query: str, *, limit: int = MAX_ROWS, timeout_s: float | None = None) -> Result:
+        """What a SELECT gives, at most `limit` rows of it; docs/queries.md names the tables.
+
+        It can read nothing but the tables, and change nothing. Ctrl-C stops it.
+
+        Raises:
+            ConfigurationError: the query is wrong, is no single SELECT, or took longer than
+                `timeout_s`.
+        """
+        check_question(self._held.database, query)
+        words = {word.lower() for word in re.findall(r"\w+", query)}
+        everything = _EVERYTHING.search(query) is not None
+        named = ALL_COLUMNS if everything else [c for c in ALL_COLUMNS if c in words]
+        self._wanted += tuple(name for name in named if name not in self._wanted)
+        self.refresh()
+        if words & {"tool_calls"}:
+            self._held.load_calls()
+        if words & {"components"}:
+            self._held.load_parts()
+        if words & {"annotations"}:
+            self._held.load_notes()
+        if words & {"metrics"}:
+            self._held.load_metrics()
+        self._make_views()
+        return answered(self._held.database, query, limit=limit, timeout_s=timeout_s)
+
+    def _make_views(self) -> None:
+        rewards = f"{self._rewards()} AS {REWARDS}"
+        cells = [f"'{self._folder.name.replace(chr(39), chr(39) * 2)}' AS run"] + [
+            rewards if name == REWARDS else quoted(name)
+            for name in self._held.columns
+            if name != "run"
+        ]
+        every = f"SELECT {', '.join(cells)}, ({self._outdated}) AS {SUPERSEDED} FROM held.rollouts"
+        current = f"JOIN held.rollouts USING (rid) WHERE NOT ({self._outdated})"
+        views = {
+            "all_trajectories": every,
+            "trajectories": f"{every} WHERE NOT ({self._outdated})",
+            "tool_calls": "SELECT id, turn, name AS tool, seconds, error, malformed, rolled_back"
+            f" FROM held.calls {current}",
+            "components": f"SELECT id, name, value, weight, status FROM held.parts {current}",
+            "annotations": NEWEST_NOTES,
+            "metrics": f"SELECT * FROM held.logged WHERE NOT ({self._outdated})",
+        }
+        for name, view in views.items():
+            self._held.database.execute(f"CREATE OR REPLACE VIEW {name} AS {view}")
+
+    def _rewards(self) -> str:
+        """The components as one struct; of names that SQL can't tell apart the first."""
+        fields: dict[str, str] = {}
+        for name, column in self._held.components.items():
+            if name and name.lower() not in fields:
+                fields[name.lower()] = f"{quoted(name)} := {column}"
+        return f"struct_pack({', '.join(fields.values())})" if fields else "NULL"
+
+    def _shown(self) -> str:
+        cells = [
+            f"{self._rewards()} AS {REWARDS}" if name == REWARDS else quoted(name)
+            for name in self._held.columns
+        ]
+        return ", ".join(cells)
+
+    def _ready(
+        self,
+        columns: Iterable[str],
+        *,
+        allow: Bounds = NO_BOUNDS,
+        mode: Mode | None = None,
+        step: int | range | None = None,
+    ) -> None:
+        """Hold these columns of all rows that may pass."""
+        missing = [name for name in columns if name not in self._wanted]
+        self._wanted += tuple(dict.fromkeys(missing))
+        if self._looks_anew:
+            self._look_at_attempts()
+            self._held.load(self._wanted, allow=allow, mode=mode, step=step)
+        elif missing or not self._looked:
+            self.refresh()
+
+    def _look_at_attempts(self) -> None:
+        attempts = read_attempts(self._folder, self._damage)
+        starts = [f"(attempt < {one.attempt} AND step >= {one.first_step})" for one in attempts]
+        self._outdated = " OR ".join(starts) or "false"
+
+    def _condition(
+        self,
+        where: str | None,
+        superseded: bool,
+        *,
+        mode: Mode | None = None,
+        step: int | range | None = None,
+        also: Iterable[str] = (),
+    ) -> Compiled:
+        tree = parse(where) if where is not None else None
+        needed = set(also) | (columns_of(tree) if tree else set())
+        self._ready(needed - {TOOL}, allow=bounds_of(tree), mode=mode, step=step)
+        if TOOL in needed:
+            self._held.load_calls()
+        found = compile_condition(tree, self._names()) if tree else _TRUE
+        sql = f"({found.sql})"
+        if not superseded:
+            sql += f" AND NOT ({self._outdated})"
+        return Compiled(
+            sql=f"{sql}{_mode_and_step(mode, step)}",
+            values=found.values,
+            type=Type.FLAG,
+            shown=found.shown,
+        )
+
+    def _names(self) -> Names:
+        return Names(components=self._held.components, superseded=self._outdated)
+
+    def _of_id(self, id: str) -> str:
+        """The condition of one id; its parts let blocks of other steps be passed over."""
+        place = parse_record_id(id)
+        if place is None:
+            return "id = ?"
+        name = place[0]
+        return f"step = {name.step} AND batch = {name.batch} AND id = ?"
+
+    def _beyond(
+        self, key: Compiled, after: str, *, descending: bool
+    ) -> tuple[str, tuple[object, ...]]:
+        """The rows that stand after that one."""
+        query = f"SELECT ({key.known}) FROM held.rollouts WHERE {self._of_id(after)}"
+        found = self._rows(query, [*key.values, after])
+        if not found:
+            raise RecordNotFound(f"no trajectory {after!r} in {self._folder}.")
+        value, known = found[0][0], f"({key.known})"
+        if value is None:
+            return f"({known} IS NULL AND id > ?)", (*key.values, after)
+        sign = "<" if descending else ">"
+        condition = f"({known} {sign} ? OR ({known} = ? AND id > ?) OR {known} IS NULL)"
+        inner = key.values
+        return condition, (*inner, value, *inner, value, after, *inner)
+
+    def _rows(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        return answered(self._held.database, query, values, limit=1 << 62).rows()
+
+
+_TRUE = Compiled(sql="true", values=(), type=Type.FLAG, shown="")
+
+
+def _mode_and_step(mode: Mode | None, step: int | range | None) -> str:
+    sql = "" if mode is None else f" AND mode = '{mode.value}'"
+    if isinstance(step, range):
+        return f"{sql} AND step >= {step.start} AND step < {step.stop}"
+    return sql if step is None else f"{sql} AND step = {int(step)}"
