@@ -120,8 +120,10 @@ class RunIndex:
             NewerFormat: a file was written by a newer rlvr.
         """
         self._look_at_attempts()
+        self._looked = False  # until all of it is loaded, which Ctrl-C may prevent
+        added = self._held.load(self._wanted)
         self._looked = True
-        return self._held.load(self._wanted)
+        return added
 
     def count(self, where: str | None = None, *, superseded: bool = False) -> int:
         """How many rollouts pass.

@@ -145,14 +145,22 @@ class Held:
             found = self._batches.all(mode=mode, step=step)
             new = [b for b in found if b.name not in self._loaded and allow.allow(b.name)]
             before = self._next
-            for table in self._tables(new, [*self.columns]):
-                self._insert(table)
-            self._loaded.update(batch.name for batch in new)
-            if LaterKnowledge.concerns(self._columns):
-                changed = self.load_notes((FORWARD_EVIDENCE, UPDATE_EVIDENCE))
-                if changed or self._next > before:
-                    self._fill()
+            try:
+                self._add(new)
+            except BaseException:
+                self._create()  # what was half loaded would be loaded twice
+                raise
             return self._next - before
+
+    def _add(self, batches: Sequence[RecordedBatch]) -> None:
+        before = self._next
+        for table in self._tables(batches, [*self.columns]):
+            self._insert(table)
+        self._loaded.update(batch.name for batch in batches)
+        if LaterKnowledge.concerns(self._columns):
+            changed = self.load_notes((FORWARD_EVIDENCE, UPDATE_EVIDENCE))
+            if changed or self._next > before:
+                self._fill()
 
     def load_calls(self) -> None:
         """Load the executed tool calls of all rollouts that are held."""
@@ -299,7 +307,7 @@ class Held:
             self._fill_one(_CLIPPED, UPDATE_EVIDENCE, f"avg({cell})", cell)
 
     def _fill_one(self, column: str, kind: str, combined: str, cell: str) -> None:
-        self.database.execute(
+        self._execute(
             f"""UPDATE held.rollouts AS r SET {quoted(column)} = n.found
             FROM (
                 SELECT id, {combined} AS found
@@ -312,10 +320,19 @@ class Held:
             [kind],
         )
 
+    def _execute(self, statement: str, values: Sequence[object] = ()) -> None:
+        """DuckDB answers Ctrl-C with an error of its own, which is none of ours."""
+        try:
+            self.database.execute(statement, list(values))
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":
+                raise KeyboardInterrupt from error
+            raise
+
     def _with(self, table: pa.Table, insert: str) -> None:
         self.database.register("incoming", table)
         try:
-            self.database.execute(insert)
+            self._execute(insert)
         finally:
             self.database.unregister("incoming")
 
