@@ -9,8 +9,8 @@ from benchmarks.diagnosis.answers import Delay, delay_of, place_of, rank_correla
 from benchmarks.diagnosis.real.cases import FIRST_SEED, Case, case_of, grid, planned
 from benchmarks.diagnosis.real.faults import FAULTS, PLACES
 from benchmarks.diagnosis.real.injections import Injection, Switch
-from benchmarks.diagnosis.real.judge import Answer, Judged, judge, read_case
-from benchmarks.diagnosis.real.report import misses, pages, targets
+from benchmarks.diagnosis.real.judge import Answer, Judged, from_plain, judge, plain, read_case
+from benchmarks.diagnosis.real.report import misses, pages, show, targets
 
 from rlvr.diagnosis import CODES
 from rlvr.errors import ConfigurationError
@@ -137,6 +137,16 @@ def test_targets_count_places_false_alarms_and_correlation():
     assert correlation.reached.count == 3
     assert [row[2] for row in misses(runs)] == ["3", "-"]
     assert all(len(row) == len(head) for _, head, rows in pages(runs) for row in rows)
+
+
+def test_what_was_judged_is_read_back_from_its_json(tmp_path, capsys):
+    runs = [judged(answer(2), answer(None, steps=None), kind="pair"), judged(kind="healthy")]
+    path = tmp_path / "judged.json"
+    path.write_text(json.dumps({"runs": plain(runs)}))
+    assert from_plain(json.loads(path.read_text())["runs"]) == runs
+    show(path, as_json=False, markdown=True, picture=tmp_path)
+    assert "| tool_fails | - | - | - | - | 0, 1 of 2 |" in capsys.readouterr().out
+    assert (tmp_path / "diagnosis-quality.svg").read_text().startswith("<?xml")
 
 
 def test_the_judge_of_nothing_says_so():

@@ -4,7 +4,8 @@
     python -m benchmarks.diagnosis.real --out outputs/faults --places musique-trl \
         --only tool_fails wrong_tag --strengths 1 0.2 --seeds 3
     python -m benchmarks.diagnosis.real --read outputs/faults     # judges, trains nothing
-    python -m benchmarks.diagnosis.real --read outputs/faults --markdown --picture docs/pictures
+    python -m benchmarks.diagnosis.real --read outputs/faults --json > judged.json
+    python -m benchmarks.diagnosis.real --read judged.json --markdown --picture docs/pictures
 """
 
 import argparse
@@ -71,7 +72,7 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--strengths", nargs="*", type=float, help="shares from 0 to 1")
     parser.add_argument("--seeds", type=int, help=f"how many, from {FIRST_SEED} on")
-    parser.add_argument("--read", type=Path, help="judge the runs of a folder")
+    parser.add_argument("--read", type=Path, help="judge the runs of a folder, or a JSON of them")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
     parser.add_argument("--picture", type=Path, help="folder for the plot")

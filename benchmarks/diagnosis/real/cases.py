@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.diagnosis.real.faults import FAULTS, PLACES, fault_named
+from benchmarks.diagnosis.real.faults import FAULTS, PLACES, FaultKind, fault_named
 from benchmarks.diagnosis.real.injections import Injection
 
 from rlvr.errors import ConfigurationError
@@ -149,7 +149,7 @@ def _each_once() -> tuple[list[tuple[Place, str]], list[tuple[Place, str]]]:
     for number, (name, kind) in enumerate(FAULTS.items()):
         at = kind.places[:2] if len(kind.places) > 2 else kind.places[:1]
         once.append((at[number % len(at)], name))
-        if kind.shares:
+        if kind.shares and not kind.slight:
             elsewhere.append((at[(number + 1) % len(at)], name))
     return once, elsewhere
 
@@ -188,8 +188,13 @@ def _shares(place: Place, strength: float) -> list[Case]:
     return [
         _one(place, name, strength=strength)
         for name, kind in FAULTS.items()
-        if place in kind.places and kind.shares
+        if place in kind.places and kind.shares and not _is_nothing(kind, strength)
     ]
+
+
+def _is_nothing(kind: FaultKind, strength: float) -> bool:
+    """Whether that share of a fault hits too little to be one."""
+    return kind.slight or (kind.unit == "steps" and strength * STEPS < 1)
 
 
 def _with_own_twins(cases: list[Case]) -> list[Case]:

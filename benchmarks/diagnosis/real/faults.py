@@ -20,7 +20,8 @@ class FaultKind:
     does: what happens in the training. unit: what `strength` is a share of. codes: findings that
     name its cause; a finding that shows a consequence only is not among them. places: where it can
     occur, as (environment, trainer). repair: that of `rlvr.trainers.repairs` which is left out.
-    shares: whether it can hit a part, or begin later; otherwise it is there or not.
+    shares: whether it can hit a part, or begin later; otherwise it is there or not. slight: a
+    part of it is no fault that a training suffers from.
     """
 
     name: str
@@ -30,6 +31,7 @@ class FaultKind:
     places: tuple[tuple[str, str], ...] = PLACES
     repair: str | None = None
     shares: bool = True
+    slight: bool = False
 
 
 _KINDS = (
@@ -197,6 +199,7 @@ _KINDS = (
         does="the learning rate is a hundred-thousandth of what it should be",
         unit="steps",
         codes=("update-too-small",),
+        slight=True,
     ),
 )
 FAULTS: Mapping[str, FaultKind] = {kind.name: kind for kind in _KINDS}

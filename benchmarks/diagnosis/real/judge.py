@@ -17,7 +17,7 @@ from benchmarks.diagnosis.real.injections import Injection
 import rlvr
 from rlvr.diagnosis import Severity, Verdict, diagnose, load_evidence
 
-__all__ = ["Answer", "Judged", "judge", "judge_all", "plain"]
+__all__ = ["Answer", "Judged", "from_plain", "judge", "judge_all", "plain"]
 
 LAST_STEPS = 5
 """Steps over which the true outcome of a run and of its twin are compared."""
@@ -138,5 +138,16 @@ def _outcomes(path: Path) -> dict[int, float]:
 
 
 def plain(runs: Sequence[Judged]) -> list[dict[str, Any]]:
-    """As it is printed by --json."""
+    """As --json prints it."""
     return [asdict(run) | {"claimed": run.claimed} for run in runs]
+
+
+def from_plain(told: Sequence[Mapping[str, Any]]) -> list[Judged]:
+    """The runs that --json has printed."""
+    return [_from_plain({k: v for k, v in run.items() if k != "claimed"}) for run in told]
+
+
+def _from_plain(told: dict[str, Any]) -> Judged:
+    answers = tuple(Answer(**{**a, "delay": Delay(**a["delay"])}) for a in told["answers"])
+    findings = tuple((severity, code) for severity, code in told["findings"])
+    return Judged(**{**told, "answers": answers, "findings": findings})

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.diagnosis.answers import AMONG, Ranked, Rate, rank_correlation, rate_of
 from benchmarks.diagnosis.real.faults import FAULTS
-from benchmarks.diagnosis.real.judge import Answer, Judged, judge_all, plain
+from benchmarks.diagnosis.real.judge import Answer, Judged, from_plain, judge_all, plain
 from rich.console import Console
 from rich.table import Table
 
@@ -166,9 +166,12 @@ def catalogue() -> list[list[str]]:
     ]
 
 
-def show(folder: Path, *, as_json: bool, markdown: bool, picture: Path | None) -> None:
-    """Judge the runs of a folder, and print what came of it."""
-    runs = judge_all(folder)
+def show(judged: Path, *, as_json: bool, markdown: bool, picture: Path | None) -> None:
+    """Judge the runs of a folder, or read what --json has printed, and print what came of it."""
+    if judged.is_file():
+        runs = from_plain(json.loads(judged.read_text())["runs"])
+    else:
+        runs = judge_all(judged)
     if picture is not None:
         save_picture(plot(runs), picture / PICTURE)
     if as_json:
