@@ -31,6 +31,41 @@ def sound(place):
 # Scorers that raise
 
 
+def without_a_word(values, **changes):
+    """None is what the scorer returned, as TRL's may."""
+    told = [
+        replace(
+            rollout,
+            components=tuple(
+                replace(c, status=ScoreStatus.NOT_APPLICABLE, error=None) if c.value is None else c
+                for c in rollout.components
+            ),
+        )
+        for rollout in rollouts(values, **changes)
+    ]
+    info = replace(evidence(told).info, outcome="correct")
+    return only(scoring.detect(evidence(told, info=info)), scoring.ERRORS)
+
+
+def test_an_outcome_that_is_never_given_is_an_error():
+    found = without_a_word(lambda p: {"correct": None, "format": float(p.n % 2)})
+    assert found.severity is Severity.ERROR
+    assert "was given for none of 640 rollouts" in found.sentence
+    assert found.lost + found.corrupted == 640
+
+
+def test_an_outcome_that_some_rollouts_of_a_prompt_lack_is_an_error():
+    found = without_a_word(lambda p: {"correct": None if p.n % 5 == 0 else float(p.n % 2)})
+    assert found.severity is Severity.ERROR
+    assert "given for 512 of 640 rollouts (80% now)" in found.sentence
+
+
+def test_what_does_not_apply_to_whole_prompts_is_no_failure():
+    assert isinstance(
+        without_a_word(lambda p: {"correct": None if p.group % 2 else float(p.n % 2)}), Healthy
+    )
+
+
 def errors(values, **changes):
     return only(scoring.detect(evidence(rollouts(values, **changes))), scoring.ERRORS)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from rlvr.analysis.columns import Mask
 from rlvr.analysis.statistics import Share, Side, share
+from rlvr.diagnosis.detectors.withheld import withheld
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -46,7 +47,7 @@ def _errors(evidence: RunEvidence) -> Outcome:
         )
     failed = signal.holds[Reason.SCORER_ERROR]
     if not failed.any():
-        return Healthy(
+        return withheld(evidence, code=ERRORS) or Healthy(
             code=ERRORS,
             sentence=f"no scorer raised or timed out in {counted(len(rollouts), 'rollout')}",
         )
