@@ -129,12 +129,12 @@ def test_targets_count_places_false_alarms_and_correlation():
         judged(answer(None, claimed=0.0, steps=None), gained=0.0),
         judged(kind="healthy", gained=None),
     ]
-    first, among, fifth, _, alarms, correlation = targets(runs)
+    first, among, fifth, _, alarms, correlation, gradient, at_once = targets(runs)
     assert (first.reached.hits, among.reached.hits, first.reached.trials) == (1, 2, 3)
     assert fifth.reached.trials == 0
     assert not fifth.met
     assert (alarms.reached.hits, alarms.met) == (1, False)
-    assert correlation.reached.count == 3
+    assert [one.reached.count for one in (correlation, gradient, at_once)] == [3, 0, 3]
     assert [row[2] for row in misses(runs)] == ["3", "-"]
     assert all(len(row) == len(head) for _, head, rows in pages(runs) for row in rows)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rlvr.errors import ConfigurationError
 
-__all__ = ["ENVIRONMENTS", "FAULTS", "PLACES", "TRAINERS", "FaultKind", "fault_named"]
+__all__ = ["AT_ONCE", "ENVIRONMENTS", "FAULTS", "PLACES", "TRAINERS", "FaultKind", "fault_named"]
 
 ENVIRONMENTS = ("musique", "math")
 TRAINERS = ("verifiers", "trl")
@@ -204,6 +204,11 @@ _KINDS = (
 )
 FAULTS: Mapping[str, FaultKind] = {kind.name: kind for kind in _KINDS}
 """Every kind of fault, by name."""
+
+AT_ONCE = frozenset(
+    {"token_limit", "turn_limit", "unparsed_calls", "tool_fails", "too_cold", "rate_explodes"}
+)
+"""Faults that change at once how many rollouts are right; others spoil what is learnt of them."""
 
 
 def fault_named(name: str) -> FaultKind:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.diagnosis.answers import AMONG, Ranked, Rate, rank_correlation, rate_of
-from benchmarks.diagnosis.real.faults import FAULTS
+from benchmarks.diagnosis.real.faults import AT_ONCE, FAULTS
 from benchmarks.diagnosis.real.judge import Answer, Judged, from_plain, judge_all, plain
 from rich.console import Console
 from rich.table import Table
@@ -60,7 +60,18 @@ def targets(runs: Sequence[Judged]) -> list[Target]:
             (a.delay.steps is not None and not a.delay.before for a in late),
         ),
         _at_most("healthy runs with an error", 0.01, (bool(run.errors) for run in healthy)),
-        _correlated(runs, 0.8),
+        _correlated("claimed and gained, all", runs, 0.8),
+        _correlated("claimed and gained, what spoils the gradient", _of(runs, earns=False), 0.8),
+        _correlated("claimed and gained, what spoils the rollouts", _of(runs, earns=True), 0.8),
+    ]
+
+
+def _of(runs: Iterable[Judged], *, earns: bool) -> list[Judged]:
+    """Runs of which all faults, or none, keep rollouts from being right at once."""
+    return [
+        run
+        for run in runs
+        if run.answers and all((a.fault in AT_ONCE) is earns for a in run.answers)
     ]
 
 
@@ -84,13 +95,13 @@ def _at_most(what: str, wanted: float, answers: Iterable[bool]) -> Target:
     )
 
 
-def _correlated(runs: Sequence[Judged], wanted: float) -> Target:
+def _correlated(what: str, runs: Sequence[Judged], wanted: float) -> Target:
     compared = [run for run in runs if run.gained is not None]
     reached = rank_correlation(
         [run.claimed for run in compared], [run.gained or 0.0 for run in compared]
     )
     return Target(
-        what="rank correlation of claimed and gained",
+        what=f"rank correlation of {what}",
         wanted=f">= {wanted}",
         reached=reached,
         met=reached.value >= wanted,
@@ -228,5 +239,6 @@ def plot(runs: Sequence[Judged]) -> Picture:
         title="How often the diagnosis names the cause of a fault, in real trainings",
         panels=panels,
         note="5%, 20%, 100%: share of what is hit, from the first step on; onset: everything,"
-        " from the middle on; pair: two faults at once. Behind each, how many faults.",
+        " from the middle on; pair: two faults at once, of which one can stand first."
+        " Behind each, how many faults.",
     )
