@@ -7,6 +7,7 @@
     │   ├── RunNotFound                       no recorded run at the path
     │   ├── NewerFormat                       written by a newer rlvr than this one
     │   ├── StoreFull                         the disk's reserve of free space is reached
+    │   ├── RemoteUnavailable                 a place behind a URL can't be reached, or refuses
     │   └── DamagedFile                       a file that is torn or not ours
     ├── RecordNotFound (KeyError)             no trajectory of that id
     ├── UndecodableText (ValueError)          stored JSON that does not decode
@@ -29,6 +30,7 @@ __all__ = [
     "MissingDependency",
     "NewerFormat",
     "RecordNotFound",
+    "RemoteUnavailable",
     "RlvrError",
     "RunNotFound",
     "SandboxUnavailable",
@@ -66,6 +68,10 @@ class NewerFormat(StoreError):
 
 class StoreFull(StoreError):
     """Free disk space has fallen to the reserve that is kept for checkpoints."""
+
+
+class RemoteUnavailable(StoreError):
+    """A place behind a URL can't be reached, or refuses what was asked of it."""
 
 
 class DamagedFile(StoreError):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rlvr.cli.opening import Opened, open_named, open_sample, shown_path
+from rlvr.cli.opening import Opened, open_named, open_sample, shown_place
 from rlvr.cli.output import say
 from rlvr.cli.selection import chosen_steps
 from rlvr.errors import ConfigurationError
@@ -38,7 +38,7 @@ class Asked:
     def values(self) -> dict[str, Any]:
         """What a JSON document says of them."""
         run = self.opened.run
-        return {"run": run.id, "place": shown_path(run.path), "mode": self.mode.value}
+        return {"run": run.id, "place": shown_place(run.place), "mode": self.mode.value}
 
 
 def ask(run: str | None, *, sample: bool, mode: Mode | None, steps: str | None) -> Asked:

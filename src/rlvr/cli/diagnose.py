@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_path
+from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_place
 from rlvr.cli.output import say, show, show_json
 from rlvr.cli.selection import Where
 from rlvr.errors import ConfigurationError
@@ -100,7 +100,7 @@ def title_of(opened: Opened, where: str | None = None) -> str:
     info = opened.run.info
     named = one_line(info.name, 80) if info and info.name else ""
     bundled = f"bundled run {opened.run.id}"
-    place = bundled if opened.bundled else shown_path(opened.run.path)
+    place = bundled if opened.bundled else shown_place(opened.run.place)
     return joined((named, place, "" if where is None else f"where {one_line(where, 200)}"))
 
 
@@ -149,7 +149,7 @@ def _print_json(judged: "list[tuple[Opened, Verdict]]", *, many: bool) -> None:
     from rlvr.views.verdict import verdict_values
 
     values = [
-        {**verdict_values(verdict, opened.argument), "place": shown_path(opened.run.path)}
+        {**verdict_values(verdict, opened.argument), "place": shown_place(opened.run.place)}
         for opened, verdict in judged
     ]
     if many:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rlvr.cli.diagnose import named_runs, read_evidence, title_of
-from rlvr.cli.opening import SAMPLES, Opened, shown_path
+from rlvr.cli.opening import SAMPLES, Opened, shown_place
 from rlvr.cli.output import show, show_bounded_json
 from rlvr.cli.selection import Where
 
@@ -83,7 +83,7 @@ def _values(opened: Opened, evidence: "RunEvidence") -> dict[str, Any]:
 
     return {
         "run": opened.run.id,
-        "place": shown_path(opened.run.path),
+        "place": shown_place(opened.run.place),
         "where": evidence.where,
         "ledger": ledger_values(evidence.ledger),
         "by_step": {fate.value: share_by_step(evidence, fate) for fate in Fate},

@@ -1,11 +1,10 @@
 """`rlvr list`: the runs beneath a folder."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlvr.cli.opening import shown_path
+from rlvr.cli.opening import shown_place
 from rlvr.cli.output import say, show, show_json
 from rlvr.cli.paging import Page
 
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 
 def list_runs(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where to look, with everything beneath it.")
-    ] = Path(),
+        str, typer.Argument(metavar="DIR", help="Where to look, with everything beneath it.")
+    ] = ".",
     *,
     limit: Annotated[int, typer.Option(min=1, help="List at most so many, the newest.")] = 50,
     offset: Annotated[
@@ -32,20 +31,23 @@ def list_runs(
       rlvr list
       rlvr list outputs --json
 
+    DIR may be a URL such as s3://bucket/runs; what is listed of it is fetched (docs/remote.md).
     Rewards are the means of the first and of the last step. Exit codes: 0 listed; 1 there is no
     run; 2 no such folder.
     """
+    from rlvr.remote import local_path
     from rlvr.runs import find_runs
     from rlvr.views.terminal.listing import RunList
 
-    if not folder.is_dir():
+    place = local_path(folder)
+    if place is not None and not place.is_dir():
         raise typer.BadParameter(f"{folder} is no folder.", param_hint="DIR")
     runs = find_runs(folder)
     page = Page(total=len(runs), offset=offset, limit=limit)
     end = max(page.total - offset, 0)
     lines = [run_line(run) for run in runs[max(end - limit, 0) : end]]
     if as_json:
-        show_json("runs", folder=str(folder), **page.values, runs=lines)
+        show_json("runs", folder=folder if place is None else str(place), **page.values, runs=lines)
     elif lines:
         show(RunList(lines))
     if page.next_offset is not None and not as_json:
@@ -67,7 +69,7 @@ def run_line(run: "Run") -> "RunLine":
     repairs = info.repairs if info else {}
     return RunLine(
         id=run.id,
-        place=shown_path(run.path),
+        place=shown_place(run.place),
         steps=len(rewards),
         trajectories=table.num_rows,
         size_bytes=run.size_bytes,

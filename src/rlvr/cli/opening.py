@@ -24,7 +24,7 @@ class Opened:
 
 
 def open_named(named: str, *, foreign: bool = False) -> Opened:
-    """The run in a folder, or the run of that id (or its beginning) beneath this folder.
+    """The run in a folder or behind a URL, or that of an id (or its beginning) beneath this folder.
 
     With `foreign` a path without a run may hold what another tool recorded: it is imported into
     the cache of this user, which is said.
@@ -33,18 +33,20 @@ def open_named(named: str, *, foreign: bool = False) -> Opened:
         RunNotFound: there is none.
         ConfigurationError: an id's beginning fits several runs.
     """
+    from rlvr.remote import local_path
     from rlvr.runs import find_runs, open_run
 
-    if Path(named).exists():
+    place = local_path(named)
+    if place is None or place.exists():
         try:
             run = open_run(named)
         except RunNotFound as error:
-            return _foreign(named, error, asked=foreign)
+            return _foreign(named, error, asked=foreign and place is not None)
         if not run.others:
             return Opened(run=run, argument=shlex.quote(named))
-        older = ", ".join(shown_path(path) for path in run.others[-3:])
+        older = ", ".join(map(shown_place, run.others[-3:]))
         say(f"rlvr: the newest of {len(run.others) + 1} runs at {named}; others: {older}")
-        return Opened(run=run, argument=shlex.quote(shown_path(run.path)))
+        return Opened(run=run, argument=shlex.quote(shown_place(run.place)))
     fitting = [run for run in find_runs(Path()) if run.id.startswith(named)]
     if not fitting:
         raise RunNotFound(
@@ -98,6 +100,27 @@ def shown_path(path: Path) -> str:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def shown_place(place: str) -> str:
+    """A run's place as a person types it: its URL, or its path as `shown_path` has it."""
+    from rlvr.remote import is_url
+
+    return place if is_url(place) else shown_path(Path(place))
+
+
+def writable(opened: Opened, verb: str) -> "Run":
+    """The run, where it is on this machine.
+
+    Raises:
+        ConfigurationError: it is behind a URL, where it can only be read.
+    """
+    if opened.run.url is not None:
+        raise ConfigurationError(
+            f"`rlvr {verb}` changes a run, and {opened.run.url} can only be read. Name the folder"
+            " that it is mirrored from, and bring the mirror up to it with `rlvr mirror`."
+        )
+    return opened.run
 
 
 def sample_folder() -> Path:

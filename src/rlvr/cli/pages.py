@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rlvr.cli.opening import Opened, shown_path
+from rlvr.cli.opening import Opened, shown_place
 
 if TYPE_CHECKING:
     from rlvr.analysis import RunSummary, ToolUse
@@ -59,7 +59,7 @@ def load_page(opened: Opened) -> Page:
         pruned=run.pruning().sentences,
         size_bytes=run.size_bytes,
         state=state_line(run.status()),
-        place=shown_path(run.path),
+        place=shown_place(run.place),
         rates=_rates(run),
     )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlvr.cli.opening import Opened, open_named, shown_path
+from rlvr.cli.opening import Opened, open_named, shown_path, writable
 from rlvr.cli.output import say, show, show_json
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def prune(
         superseded=superseded,
     )
     opened = open_named(run)
-    plan = plan_pruning(opened.run, request)
+    plan = plan_pruning(writable(opened, "prune"), request)
     if not as_json:
         _print(opened, plan)
     freed = None

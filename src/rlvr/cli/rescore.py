@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rlvr.cli.counting import counting
-from rlvr.cli.opening import Opened, open_named, shown_path
+from rlvr.cli.opening import Opened, open_named, shown_path, writable
 from rlvr.cli.output import say, show, show_json
 from rlvr.cli.selection import Where, chosen_steps
 
@@ -73,6 +73,7 @@ def rescore(
     from rlvr.rescoring import rescore as score_anew
 
     opened = open_named(run)
+    recorded = writable(opened, "rescore")
     chosen = chosen_steps(step, steps)
     asked = _threads(threads)
     given = dict(map(_option, option or ()))
@@ -82,7 +83,7 @@ def rescore(
     try:
         with counting("scoring", "scored") as on_progress:
             report = score_anew(
-                opened.run,
+                recorded,
                 environment=environment,
                 options=given,
                 mode=None if mode is None else Mode(mode),

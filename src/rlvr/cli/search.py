@@ -144,6 +144,7 @@ def _found(opened: Opened, request: "SearchRequest", *, rebuild: bool) -> "Searc
                 opened.run.path,
                 request,
                 caches=cache_folder(),
+                origin=opened.run.origin,
                 rebuild=rebuild,
                 on_progress=on_progress,
             )

@@ -203,7 +203,12 @@ def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json
 
 def _place(opened: Opened, trajectory: "Trajectory") -> str | None:
     place = opened.run.file_of(trajectory.id or "")
-    return f"{shown_path(place[0])}, row {place[1]}" if place else None
+    if place is None:
+        return None
+    path, row = place
+    url = opened.run.url
+    shown = f"{url}/{path.relative_to(opened.run.path).as_posix()}" if url else shown_path(path)
+    return f"{shown}, row {row}"
 
 
 def _samples(*, full: bool, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from rlvr.errors import DamagedFile
 from rlvr.record import Annotation
-from rlvr.runs.files import Damage, visible
+from rlvr.runs.files import Damage, Origin, visible
 from rlvr.runs.notes import Notes
 from rlvr.store import ANNOTATIONS_FOLDER
 
@@ -17,8 +17,8 @@ class AllNotes:
     """What was learnt later of each record of a run. Asked in the order of the batches it reads
     each file about once, and holds those of one batch."""
 
-    def __init__(self, folder: Path) -> None:
-        self._damage = Damage()
+    def __init__(self, folder: Path, origin: Origin | None = None) -> None:
+        self._damage = Damage(origin)
         names = [path.name for path in visible(folder / ANNOTATIONS_FOLDER)]
         kinds = sorted("" if name == _NAMELESS else unquote(name) for name in names)
         self._by_kind = [Notes(folder, self._damage, kind) for kind in kinds]

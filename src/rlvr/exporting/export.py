@@ -111,7 +111,7 @@ def export_run(
     hidden = form.shared if redact is None else redact
     check_place(output, files=form.files, overwrite=overwrite)
     tally = _Tally(total=total, on_progress=on_progress)
-    notes = AllNotes(run.path)
+    notes = AllNotes(run.path, run.origin)
     about = About(run=run.id, info=run.info, attempts=run.attempts)
     with placed(output, files=form.files) as temporary:
         found = map(run.trajectory, ids) if ids else run.trajectories(**chosen)

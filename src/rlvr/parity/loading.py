@@ -63,7 +63,7 @@ def compare_runs(
 def _offer(run: Run, asked: Selection | None) -> Offer:
     return Offer(
         run=run.id,
-        place=str(run.path.resolve()),
+        place=run.url or str(run.path.resolve()),
         train=run.steps(Mode.TRAIN),
         eval=run.steps(Mode.EVAL),
         asked=asked or Selection(),
@@ -83,7 +83,7 @@ def _side(run: Run, label: str, choice: Choice, called: str, where: str | None) 
     return Side(
         label=label,
         run=run.id,
-        place=str(run.path.resolve()),
+        place=run.url or str(run.path.resolve()),
         called=called,
         mode=choice.mode,
         columns=columns,

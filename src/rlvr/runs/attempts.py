@@ -11,6 +11,7 @@ from rlvr.store import ATTEMPTS_FOLDER, parse_attempt
 
 def read_attempts(folder: Path, damage: Damage) -> tuple[Attempt, ...]:
     """Every start of the training run, in order."""
+    damage.look()
     paths = [p for p in visible(folder / ATTEMPTS_FOLDER) if parse_attempt(p.name) is not None]
     attempts = [damage.parsed(path, decode_attempt) for path in paths]
     known = [attempt for attempt in attempts if attempt is not None]

@@ -73,9 +73,11 @@ class Batches:
         place = batch.place
         if place.segment is not None:
             return pa.schema([]).with_metadata(place.segment.shape.metadata)
+        self._damage.fetch(place.path)
         return pq.read_schema(place.path)
 
     def _found(self, where: BatchFilter) -> list[RecordedBatch]:
+        self._damage.look()
         layers = look(self._folder, self._segments, where)
         for path in layers.aliens:
             self._damage.note(path, DamagedFile(f"{path} is no file of rlvr's; move it elsewhere."))
@@ -84,7 +86,16 @@ class Batches:
 
     def _segments(self, path: Path) -> tuple[Segment, ...] | None:
         try:
+<<<<<<< HEAD
             return self._footers.segments(path)
+=======
+            self._damage.fetch(path)
+            state = path.stat()
+            seen = (state.st_ino, state.st_mtime_ns, state.st_size)
+            known = self._footers.get(path)
+            if known is None or known[0] != seen:
+                self._footers[path] = known = (seen, read_segments(path))
+>>>>>>> 059ca4e (Runs are read from URLs: files are fetched when they are read)
         except FileNotFoundError:
             return None
         except UNREADABLE as error:
@@ -185,9 +196,24 @@ class BatchReader:
         at = rows.first + seen
         for place in rows.file.ranges(at, rows.stop):
             at += place[2] - place[1]
+<<<<<<< HEAD
             table = _filtered(rows.file, place, columns, where)
             piece = Piece(path=rows.file.path, table=table.replace_schema_metadata(rows.notes))
             yield at, [piece] if table.num_rows else []
+=======
+            table = _filtered(file, place, columns, where)
+            shown = table.replace_schema_metadata(notes)
+            yield at, [Piece(path=path, table=shown)] if table.num_rows else []
+
+    def _opened(self, path: Path) -> OpenFile:
+        if path not in self._open:
+            self._damage.fetch(path)
+            self._open[path] = OpenFile(path)
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(path)
+        return self._open[path]
+>>>>>>> 059ca4e (Runs are read from URLs: files are fetched when they are read)
 
 
 def _filtered(

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rlvr.codec import check_format, pack
-from rlvr.errors import DamagedFile, NewerFormat, RlvrError
+from rlvr.errors import DamagedFile, NewerFormat, RemoteUnavailable, RlvrError
 
 T = TypeVar("T")
 
@@ -53,11 +53,51 @@ class RowFilter:
 EVERY_ROW = RowFilter()
 
 
-class Damage:
-    """The files that could not be read, each with its reason."""
+class Origin(Protocol):
+    """Where the files of a folder come from, when they are not all there."""
 
-    def __init__(self) -> None:
+    def look(self) -> None:
+        """Let the folder have the files that are there now."""
+        ...
+
+    def fetch(self, path: Path) -> None:
+        """Have the file there that is to be read; FileNotFoundError where it is gone."""
+        ...
+
+    def shown(self, path: Path) -> str:
+        """What a person calls the file."""
+        ...
+
+
+class Damage:
+    """The files that could not be read, each with its reason.
+
+    All that reads the files of a run asks here for them first (`look`, `fetch`): those of a run
+    behind a URL come from `origin` then.
+    """
+
+    def __init__(self, origin: Origin | None = None) -> None:
+        self.origin = origin
         self._found: dict[Path, DamagedFile] = {}
+
+    def look(self) -> None:
+        """Be ready for the folder to be listed.
+
+        Raises:
+            RemoteUnavailable: the run's place can't be reached.
+        """
+        if self.origin is not None:
+            self.origin.look()
+
+    def fetch(self, path: Path) -> None:
+        """Be ready for a file to be read.
+
+        Raises:
+            FileNotFoundError: it is gone from the run's place.
+            RemoteUnavailable: the place can't be reached.
+        """
+        if self.origin is not None:
+            self.origin.fetch(path)
 
     @property
     def files(self) -> tuple[DamagedFile, ...]:
@@ -65,15 +105,17 @@ class Damage:
         return tuple(self._found[path] for path in sorted(self._found))
 
     def note(self, path: Path, error: Exception) -> None:
-        """Note a file. A newer format is no damage: its error goes on.
+        """Note a file. A newer format is no damage, nor is an outage: their errors go on.
 
         Raises:
-            NewerFormat: that is the error.
+            NewerFormat, RemoteUnavailable: that is the error.
         """
-        if isinstance(error, NewerFormat):
+        if isinstance(error, NewerFormat | RemoteUnavailable):
             raise error
-        reason = error if isinstance(error, DamagedFile) else f"{path} can't be read ({error})"
+        reason = str(error) if isinstance(error, DamagedFile) else f"{path} can't be read ({error})"
         remedy = "" if isinstance(error, DamagedFile) else "; the rest of the run is fine."
+        if self.origin is not None:
+            reason = reason.replace(str(path), self.origin.shown(path))
         self._found[path] = DamagedFile(f"{reason}{remedy}")
 
     def paths(self) -> frozenset[Path]:
@@ -83,6 +125,7 @@ class Damage:
     def document(self, path: Path) -> bytes | None:
         """The bytes of a small file, or None where there is none or it can't be read."""
         try:
+            self.fetch(path)
             return path.read_bytes()
         except FileNotFoundError:
             return None
@@ -126,6 +169,7 @@ class Damage:
         `choose` picks the columns to read from those that the file has.
         """
         try:
+            self.fetch(path)
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 check_format(file.schema_arrow, str(path))
                 columns = choose(file.schema_arrow.names)
@@ -141,6 +185,7 @@ class Damage:
     def verify(self, path: Path) -> int:
         """Number of rows by the file's footer; 0 where it can't be read."""
         try:
+            self.fetch(path)
             with pq.ParquetFile(path) as file:
                 check_format(file.schema_arrow, str(path))
                 return file.metadata.num_rows

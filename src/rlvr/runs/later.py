@@ -42,6 +42,7 @@ def metric_files(folder: Path) -> list[Path]:
 
 def read_metrics(folder: Path, damage: Damage) -> Iterator[MetricRow]:
     """Every metric row, in the order of the files."""
+    damage.look()
     for path in metric_files(folder):
         for table in damage.tables(path, every_column):
             yield from damage.rows(path, table, metrics_from_table)

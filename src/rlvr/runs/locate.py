@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 from rlvr.errors import RunNotFound
+from rlvr.remote import local_path
+from rlvr.runs.behind import open_remote, remote_runs
 from rlvr.runs.run import Run
 from rlvr.store import ATTEMPTS_FOLDER, RUN_FILE, RUNS_FOLDER
 
@@ -11,14 +13,18 @@ from rlvr.store import ATTEMPTS_FOLDER, RUN_FILE, RUNS_FOLDER
 def open_run(path: str | Path) -> Run:
     """The run at a path: its folder, anything inside it, or a folder with runs below it.
 
-    Of several runs below a folder it is the one that was started last; `Run.others` names the
-    rest.
+    The path may be a URL, too, of a run's folder or of one above it (docs/remote.md). Of several
+    runs below a folder it is the one that was started last; `Run.others` names the rest.
 
     Raises:
         RunNotFound: there is none.
         NewerFormat: it was written by a newer rlvr.
+        ConfigurationError, MissingDependency, RemoteUnavailable: the URL can't be opened.
     """
-    path = Path(path).absolute()
+    local = local_path(path)
+    if local is None:
+        return open_remote(str(path))
+    path = local.absolute()
     for folder in (path, *path.parents):
         if _is_run(folder):
             return Run(folder)
@@ -26,17 +32,21 @@ def open_run(path: str | Path) -> Run:
     if not runs:
         raise RunNotFound(_not_found(path))
     newest = runs[-1]
-    return Run(newest.path, others=tuple(run.path for run in runs[:-1]))
+    return Run(newest.path, others=tuple(run.place for run in runs[:-1]))
 
 
 def find_runs(path: str | Path) -> list[Run]:
-    """Every run at or below a path, oldest first.
+    """Every run at or below a path or URL, oldest first.
 
     Raises:
         NewerFormat: one of them was written by a newer rlvr.
+        ConfigurationError, MissingDependency, RemoteUnavailable: the URL can't be opened.
     """
+    local = local_path(path)
+    if local is None:
+        return remote_runs(str(path))
     runs = []
-    for root, folders, _ in os.walk(path):
+    for root, folders, _ in os.walk(local):
         folder = Path(root)
         if _is_run(folder):
             runs.append(Run(folder))

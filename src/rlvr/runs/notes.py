@@ -32,6 +32,7 @@ def read_annotations(
     folder: Path, damage: Damage, *, id: str | None, kind: str | None
 ) -> list[Annotation]:
     """The newest annotation of each (id, kind, source, update), in that order."""
+    damage.look()
     notes = (
         note
         for path in annotation_files(folder, kind)
@@ -68,6 +69,7 @@ class Notes:
     def _files(self) -> dict[str, list[Path]]:
         """The files by what the ids of a batch begin with."""
         files: dict[str, list[Path]] = defaultdict(list)
+        self._damage.look()
         for path in annotation_files(self._folder, self._kind):
             for table in self._damage.tables(path, _just_ids):
                 batches: list[Any] = _batches(table).unique().to_pylist()

@@ -20,10 +20,11 @@ from rlvr.record import (
     Trajectory,
     TrajectoryUpdate,
 )
+from rlvr.remote import Replica
 from rlvr.runs.attempts import read_attempts, supersession
 from rlvr.runs.batches import Batches, BatchReader, RecordedBatch
 from rlvr.runs.columns import just, shaped, wanted_schema, without_tokens
-from rlvr.runs.files import Damage, RowFilter, every_column
+from rlvr.runs.files import Damage, Origin, RowFilter, every_column
 from rlvr.runs.later import LaterKnowledge, metric_files, read_metrics
 from rlvr.runs.notes import annotation_files, read_annotations
 from rlvr.runs.pruned import Pruning, read_pruning
@@ -44,18 +45,37 @@ class Run:
 
     Rows that a newer attempt has superseded are left out unless asked for. A file that can't be
     read is left out and named in `damaged`; only a newer format raises (NewerFormat).
-    `others` holds the folders of further runs where `open_run` found several.
+    `others` names the places of further runs where `open_run` found several. A run behind a URL has
+    a `replica`, whose folder `path` is; its files are fetched when they are read.
     """
 
-    def __init__(self, path: Path, *, others: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, path: Path, *, others: tuple[str, ...] = (), replica: Replica | None = None
+    ) -> None:
         self.path = path
         self.others = others
-        self._damage = Damage()
+        self._replica = replica
+        self._damage = Damage(replica)
         self._batches = Batches(path, self._damage)
         self._info = self._damage.parsed(path / RUN_FILE, decode_run)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r})"
+        return f"Run({self.place!r})"
+
+    @property
+    def place(self) -> str:
+        """Where the run is: its folder, or its URL."""
+        return str(self.path) if self._replica is None else self._replica.remote.shown
+
+    @property
+    def url(self) -> str | None:
+        """The URL of a run that is not on this machine."""
+        return None if self._replica is None else self._replica.remote.shown
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the files of its folder come from; None where they are there."""
+        return self._replica
 
     @property
     def id(self) -> str:
@@ -153,7 +173,7 @@ class Run:
                     break
         if not rows:
             raise RecordNotFound(
-                f"no group {group_id!r} in {self.path}. A trajectory's group_id names its group."
+                f"no group {group_id!r} in {self.place}. A trajectory's group_id names its group."
             )
         later = LaterKnowledge(self.path, self._damage)
         return tuple(sorted(map(later.fill, rows), key=lambda row: (row.sample, row.id or "")))
@@ -266,7 +286,7 @@ class Run:
             limit=limit,
             offset=offset,
         )
-        return search(self.path, request, caches=cache or cache_folder())
+        return search(self.path, request, caches=cache or cache_folder(), origin=self._replica)
 
     def to_polars(self, columns: Sequence[str] | None = None, **filters: Any) -> "pl.DataFrame":
         """`to_arrow` as a polars data frame.
@@ -320,8 +340,8 @@ class Run:
 
     @property
     def size_bytes(self) -> int:
-        """What the run takes on disk."""
-        return folder_bytes(self.path)
+        """What the run takes where it is."""
+        return folder_bytes(self.path) if self._replica is None else self._replica.size_bytes
 
     def pruning(self) -> Pruning:
         """What was taken out of the run after it was recorded, by its size limit or by hand."""
@@ -408,12 +428,12 @@ class Run:
         if batch is not None:
             damaged = batch.place.path in self._damage.paths()
             why = "its file is damaged" if damaged else "its file has no such row"
-            return f"no trajectory {id!r} in {self.path}: {why}."
+            return f"no trajectory {id!r} in {self.place}: {why}."
         stems = [batch.name.stem for batch in self._batches.all()]
         begun = [stem for stem in stems if stem.startswith(id)][:3]
         close = begun or difflib.get_close_matches(id.rpartition("-")[0] or id, stems, 3, 0.4)
         hint = ", ".join(f"{stem}-00000" for stem in close)
-        return f"no trajectory {id!r} in {self.path}." + (f" Close ids: {hint}" if hint else "")
+        return f"no trajectory {id!r} in {self.place}." + (f" Close ids: {hint}" if hint else "")
 
 
 def _generation(batch: RecordedBatch) -> tuple[int, int, Mode, int]:

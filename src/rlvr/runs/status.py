@@ -164,6 +164,7 @@ def read_status(folder: Path, batches: Batches, damage: Damage) -> RunStatus:
     """The status of the run in a folder."""
     looked_at = time.time()
     ranks = []
+    damage.look()
     for path in visible(folder / RANKS_FOLDER):
         payload = damage.document(path) if parse_rank(path.name) else None
         if payload is None:

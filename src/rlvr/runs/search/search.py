@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from rlvr.errors import ConfigurationError, StoreError
 from rlvr.record import Part
-from rlvr.runs.files import Damage, RowFilter
+from rlvr.runs.files import Damage, Origin, RowFilter
 from rlvr.runs.search.database import IndexedFile, indexed_files
 from rlvr.runs.search.find import Filters, Found, Sort, find
 from rlvr.runs.search.hits import READ, FindSpans, SearchHit, hit, text_spans, word_spans
@@ -73,14 +73,17 @@ def search(
     caches: Path,
     rebuild: bool = False,
     on_progress: Callable[[IndexProgress], None] = lambda _: None,
+    origin: Origin | None = None,
 ) -> SearchPage:
     """Bring the index of the run in a folder up to its files, and search it.
+
+    `origin` is where its files come from if they are not all there.
 
     Raises:
         ConfigurationError: the text is no query.
         StoreError: no index can be made, not even in memory.
     """
-    damage = Damage()
+    damage = Damage(origin)
     with Segments(folder, damage) as source:
         if request.substring:
             return _by_reading(source, request, damage, on_progress)

@@ -60,8 +60,9 @@ class Segments:
         for batch in self._batches.all():
             path, rows = batch.place.path, batch.place.segment
             try:
+                self._damage.fetch(path)
                 state = path.stat()
-            except OSError:
+            except FileNotFoundError:
                 continue  # it went since it was listed
             if rows is None:
                 signature = f"{state.st_size} {state.st_mtime_ns} {state.st_ino}"
