@@ -45,7 +45,7 @@ def test_of_several_runs_the_newest_is_opened_and_the_others_are_named(tmp_path)
     second = write_run(tmp_path / "deeper", steps=1, run="aaa-second")
     run = open_run(tmp_path)
     assert run.path == second
-    assert run.others == (first,)
+    assert run.others == (str(first),)
     assert [found.id for found in find_runs(tmp_path)] == ["zzz-first", "aaa-second"]
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlvr.cli.opening import open_named, shown_path
+from rlvr.cli.opening import open_named, shown_path, writable
 from rlvr.cli.output import say, show, show_json
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def compact(
     """
     from rlvr.runs import carry_out_compacting, plan_compacting
 
-    opened = open_named(run)
-    plan = plan_compacting(opened.run, grace_s=keep_grace)
+    recorded = writable(open_named(run), "compact")
+    plan = plan_compacting(recorded, grace_s=keep_grace)
     report = None
     if not dry_run:
-        report = carry_out_compacting(opened.run, plan, waiting=_say_waiting)
+        report = carry_out_compacting(recorded, plan, waiting=_say_waiting)
     if as_json:
         show_json("compact", dry_run=dry_run, **_values(plan, report))
     else:

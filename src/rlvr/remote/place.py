@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from rlvr.errors import ConfigurationError, MissingDependency, RemoteUnavailable
 
@@ -50,10 +50,12 @@ def local_path(named: str | Path) -> Path | None:
 
 
 def shown_url(url: str) -> str:
-    """The URL as it may be shown and written down: without passwords and queries."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+    """The URL as it may be shown and written down: without a password, or a query with keys."""
+    protocol, _, rest = url.partition("://")
+    if protocol not in _WHOLE:
+        rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    host, slash, path = rest.partition("/")
+    return f"{protocol}://{host.rpartition('@')[2]}{slash}{path}".rstrip("/")
 
 
 class RemoteFolder:
@@ -72,9 +74,9 @@ class RemoteFolder:
             ConfigurationError: fsspec knows no such protocol, or the URL can't be read.
             MissingDependency: the package of that protocol is not installed.
         """
-        self.url = url.rstrip("/")
-        self.shown = shown_url(url)
-        self.protocol = self.url.partition("://")[0].lower()
+        self.protocol, _, path = url.partition("://")
+        self.url = f"{self.protocol}://{path.rstrip('/')}"
+        self.shown = shown_url(self.url)
         self._fs, self._root = _filesystem(self.url, self.protocol)
 
     def __repr__(self) -> str:
@@ -185,6 +187,11 @@ def _filesystem(url: str, protocol: str) -> tuple[Any, str]:
     from fsspec.config import conf
     from fsspec.core import url_to_fs
 
+    if protocol in ("http", "https"):
+        raise ConfigurationError(
+            f"{shown_url(url)} can't be listed, as a web server has no folders. Name the store"
+            " behind it, such as s3://BUCKET/RUNS, or copy the run to this machine."
+        )
     options: dict[str, Any] = {"skip_instance_cache": protocol != "memory"}
     if protocol in ("s3", "s3a"):
         options["use_listings_cache"] = False

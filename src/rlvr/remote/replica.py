@@ -244,10 +244,16 @@ def _is_ours(name: str) -> bool:
 
 def _empty(path: Path) -> None:
     """Put an empty file in the place; who reads the one that was there goes on reading it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{time.monotonic_ns():x}.tmp")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     temporary.replace(path)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _touch(path: Path) -> None:

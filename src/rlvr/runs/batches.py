@@ -86,16 +86,8 @@ class Batches:
 
     def _segments(self, path: Path) -> tuple[Segment, ...] | None:
         try:
-<<<<<<< HEAD
-            return self._footers.segments(path)
-=======
             self._damage.fetch(path)
-            state = path.stat()
-            seen = (state.st_ino, state.st_mtime_ns, state.st_size)
-            known = self._footers.get(path)
-            if known is None or known[0] != seen:
-                self._footers[path] = known = (seen, read_segments(path))
->>>>>>> 059ca4e (Runs are read from URLs: files are fetched when they are read)
+            return self._footers.segments(path)
         except FileNotFoundError:
             return None
         except UNREADABLE as error:
@@ -191,29 +183,15 @@ class BatchReader:
         Raises:
             FileNotFoundError: the file is gone, or was replaced by one that has them elsewhere.
         """
+        self._damage.fetch(places[0].path)
         rows = self._files.rows_of(places)
         columns = choose(rows.names) or rows.names[:1]  # a table without columns has no rows
         at = rows.first + seen
         for place in rows.file.ranges(at, rows.stop):
             at += place[2] - place[1]
-<<<<<<< HEAD
             table = _filtered(rows.file, place, columns, where)
             piece = Piece(path=rows.file.path, table=table.replace_schema_metadata(rows.notes))
             yield at, [piece] if table.num_rows else []
-=======
-            table = _filtered(file, place, columns, where)
-            shown = table.replace_schema_metadata(notes)
-            yield at, [Piece(path=path, table=shown)] if table.num_rows else []
-
-    def _opened(self, path: Path) -> OpenFile:
-        if path not in self._open:
-            self._damage.fetch(path)
-            self._open[path] = OpenFile(path)
-            if len(self._open) > _OPEN_FILES:
-                self._open.popitem(last=False)[1].close()
-        self._open.move_to_end(path)
-        return self._open[path]
->>>>>>> 059ca4e (Runs are read from URLs: files are fetched when they are read)
 
 
 def _filtered(
