@@ -29,6 +29,10 @@ def diagnose(
     sample: Annotated[
         bool, typer.Option("--sample", help="Diagnose the bundled runs: upstream, repaired.")
     ] = False,
+    evaluation: Annotated[
+        str | None,
+        typer.Option("--eval", metavar="OTHER", help="An evaluation to set beside the training."),
+    ] = None,
     since: Annotated[
         int | None, typer.Option(metavar="STEP", min=0, help="Judge from this step on only.")
     ] = None,
@@ -43,11 +47,13 @@ def diagnose(
 
     Findings come worst first, each with its numbers, examples to open, what else could look like
     it, a check that could refute it, and what to do; then what is healthy, and what is unknown.
+    With an evaluation, or evaluations of its own, the causes of a gap to these are among them.
 
     \b
     Example:
       rlvr diagnose outputs/demo                        the verdict
       rlvr diagnose outputs/demo context-not-attended   one cause in full
+      rlvr diagnose outputs/train --eval outputs/eval   why it scores less than its evaluation
       rlvr diagnose outputs/demo --fail-on error        for a script
       rlvr diagnose outputs/demo --where "step > 40"    of these rollouts alone
       rlvr diagnose --sample                            two runs of ours
@@ -57,10 +63,14 @@ def diagnose(
     """
     if run is None and not sample:
         raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
+    if run is None and evaluation is not None:
+        raise typer.BadParameter("--eval is for one run; name it before --eval.")
     if code is not None:
         _check_code(code)
+    other = None if evaluation is None else open_named(evaluation, foreign=True)
     judged = [
-        (opened, _verdict(opened, since, code, where)) for opened in named_runs(run, sample=sample)
+        (opened, _verdict(opened, other, since, code, where))
+        for opened in named_runs(run, sample=sample)
     ]
     if as_json:
         _print_json(judged, many=run is None)
@@ -112,21 +122,46 @@ def _check_code(code: str) -> None:
         raise ConfigurationError(f"there is no code {code!r}. Did you mean {', '.join(close)}?")
 
 
-def _verdict(opened: Opened, since: int | None, code: str | None, where: str | None) -> "Verdict":
-    """What is said of the run; with a code, of that alone."""
+def _verdict(
+    opened: Opened, other: Opened | None, since: int | None, code: str | None, where: str | None
+) -> "Verdict":
+    """What is said of the run, beside the other if there is one; with a code, of that alone."""
     from dataclasses import replace
 
+    from rlvr.diagnosis import compare_with
     from rlvr.diagnosis import diagnose as judge
 
-    verdict = judge(read_evidence(opened, since, where=where))
-    if code is None:
-        return verdict
-    return replace(
+    parity = compare_with(
+        opened.run,
+        None if other is None else other.run,
+        since=since,
+        where=where,
+        called=(opened.argument, (other or opened).argument),
+    )
+    verdict = judge(replace(read_evidence(opened, since, where=where), parity=parity))
+    return verdict if code is None else _of_code(verdict, code)
+
+
+def _of_code(verdict: "Verdict", code: str) -> "Verdict":
+    """The verdict with what it says of one code alone."""
+    from dataclasses import replace
+
+    from rlvr.diagnosis import Healthy
+    from rlvr.diagnosis.detectors import evaluation
+
+    kept = replace(
         verdict,
         findings=tuple(finding for finding in verdict.findings if finding.code == code),
         healthy=tuple(healthy for healthy in verdict.healthy if healthy.code == code),
         unknown=tuple(unknown for unknown in verdict.unknown if unknown.code == code),
     )
+    said = kept.findings or kept.healthy or kept.unknown
+    if said or not verdict.rollouts or code not in evaluation.CODES:
+        return kept
+    answer = evaluation.unasked(code, verdict.parity)
+    if isinstance(answer, Healthy):
+        return replace(kept, healthy=(answer,))
+    return replace(kept, unknown=(answer,))
 
 
 def _as_bad(severity: Any, fail_on: str) -> bool:

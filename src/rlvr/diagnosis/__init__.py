@@ -18,7 +18,7 @@ from rlvr.diagnosis.finding import (
     Verdict,
 )
 from rlvr.diagnosis.ledger import Fate, Ledger, Line, Reason, Signal
-from rlvr.diagnosis.loading import diagnose_run, load_evidence
+from rlvr.diagnosis.loading import compare_with, diagnose_run, load_evidence
 from rlvr.diagnosis.rollouts import ROLLOUT_COLUMNS, Groups, Rollouts
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Signal",
     "Unknown",
     "Verdict",
+    "compare_with",
     "diagnose",
     "diagnose_run",
     "load_evidence",

@@ -10,6 +10,7 @@ from rlvr.diagnosis.detectors import (
     context,
     divergence,
     diversity,
+    evaluation,
     gap,
     groups,
     hacking,
@@ -69,6 +70,7 @@ DETECTORS: tuple[Detector, ...] = (
     void_turns.detect,
     diversity.detect,
     lengths.detect,
+    evaluation.detect,
 )
 """Every detector, in the order in which what is healthy and unknown is listed."""
 
@@ -102,6 +104,7 @@ CODES: tuple[str, ...] = (
     void_turns.CODE,
     diversity.CODE,
     lengths.CODE,
+    *evaluation.CODES,
 )
 """Every code that a verdict can hold; each has a page in docs/findings."""
 
@@ -113,6 +116,7 @@ _SYMPTOMS = frozenset(
         hacking.CODE,
         lengths.CODE,
         tool_use.CODE,
+        evaluation.CODE,
         *components.CODES,
     }
 )
@@ -153,6 +157,7 @@ def diagnose(evidence: RunEvidence) -> Verdict:
         unknown=tuple(outcome for outcome in outcomes if isinstance(outcome, Unknown)),
         remarks=evidence.remarks,
         where=evidence.where,
+        parity=evidence.parity,
     )
 
 
@@ -191,5 +196,6 @@ def _without_the_cut(outcomes: list[Outcome], evidence: RunEvidence) -> list[Out
 
 
 def _rank(finding: Finding) -> tuple[int, float, bool]:
-    """Severity, then the share of signal to the percent, then causes before symptoms."""
-    return finding.severity.rank, -round(finding.signal, 2), finding.code in _SYMPTOMS
+    """Severity, then the share of signal or gap to the percent, then causes before symptoms."""
+    share = max(finding.signal, finding.gap_share or 0.0)
+    return finding.severity.rank, -round(share, 2), finding.code in _SYMPTOMS

@@ -7,6 +7,7 @@ import numpy as np
 
 from rlvr.diagnosis.ledger import Ledger, Signal, Within
 from rlvr.diagnosis.rollouts import Rollouts
+from rlvr.parity import Parity
 from rlvr.record import Json, MetricRow, RunInfo, Trajectory
 
 
@@ -19,6 +20,7 @@ class RunEvidence:
     empty. `vocabulary` has the text of each token id, empty where it was not recorded.
     `disagreeing` are ids that another scoring gave another reward, None where none was scored anew;
     `rescored` are all that were, None where nobody says which.
+    `parity` is the training beside an evaluation, None without one.
     `where` is the filter that took these rollouts, `within` the signal of all of them, and
     `cut_groups` counts the groups of which it left some out.
     `superseded` and `not_recorded` count rollouts outside `rollouts`.
@@ -33,6 +35,7 @@ class RunEvidence:
     metrics: tuple[MetricRow, ...] = ()
     disagreeing: frozenset[str] | None = None
     rescored: frozenset[str] | None = None
+    parity: Parity | None = None
     superseded: int = 0
     not_recorded: int = 0
     where: str | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rlvr.diagnosis.ledger import Ledger
+from rlvr.parity import Parity
 
 
 class Severity(StrEnum):
@@ -91,6 +92,8 @@ class Finding:
     reached it wrong, because of this; findings overlap, so they do not add up (the ledger does).
     `rollouts` is what they are counted among. `refuted_by` is a check that could show it wrong;
     `remedy` is what to do. `since_step` is the first step that shows it, None if not dated.
+    `gap_share` is the part of the gap between training and evaluation that it accounts for, None
+    where it was not measured.
     """
 
     code: str
@@ -106,6 +109,7 @@ class Finding:
     refuted_by: str = ""
     remedy: str = ""
     since_step: int | None = None
+    gap_share: float | None = None
 
     @property
     def signal(self) -> float:
@@ -138,8 +142,10 @@ Outcome = Finding | Healthy | Unknown
 class Verdict:
     """All that a diagnosis says of a run.
 
-    `findings` stand by severity, then by the share of signal that they lost or corrupted; at equal
-    shares causes stand before symptoms. `where` is the filter that took the rollouts, None for all.
+    `findings` stand by severity, then by the share of signal that they lost or corrupted, or of the
+    gap to an evaluation that they account for; at equal shares causes stand before symptoms.
+    `where` is the filter that took the rollouts, None for all; `parity` is the training beside an
+    evaluation, None without one.
     """
 
     run: str
@@ -151,6 +157,7 @@ class Verdict:
     unknown: tuple[Unknown, ...] = ()
     remarks: tuple[str, ...] = field(default=())
     where: str | None = None
+    parity: Parity | None = None
 
     @property
     def worst(self) -> Severity | None:

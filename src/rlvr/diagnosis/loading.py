@@ -15,6 +15,7 @@ from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import Verdict
 from rlvr.diagnosis.ledger import Within
 from rlvr.diagnosis.rollouts import ROLLOUT_COLUMNS, Rollouts
+from rlvr.parity import Parity, Selection, compare_runs
 from rlvr.record import RESCORE, Annotation, Mode, Part, RunInfo, Trajectory
 from rlvr.record.rescore import ScoringThread
 from rlvr.runs import Pruning, Run, open_run
@@ -25,12 +26,17 @@ _DETAILS_PER_STEP = 16
 
 
 def diagnose_run(
-    run: Run | str | Path, *, since: int | None = None, where: str | None = None
+    run: Run | str | Path,
+    *,
+    since: int | None = None,
+    where: str | None = None,
+    evaluation: Run | str | Path | None = None,
 ) -> Verdict:
     """Why the reward of a recorded run does not improve; from step `since` on, and of the rollouts
     that pass `where`, if given.
 
-    `run` is a run, or a path as `rlvr.open_run` takes it.
+    `run` is a run, or a path as `rlvr.open_run` takes it. `evaluation` is a run that its training
+    is set beside; without one the run's own evaluations are, if it holds any.
 
     Raises:
         RunNotFound: there is no run at the path.
@@ -38,7 +44,49 @@ def diagnose_run(
         ConfigurationError: the expression `where` is wrong.
     """
     opened = run if isinstance(run, Run) else open_run(run)
-    return diagnose(load_evidence(opened, since=since, where=where))
+    beside = (
+        evaluation if evaluation is None or isinstance(evaluation, Run) else open_run(evaluation)
+    )
+    evidence = load_evidence(opened, since=since, where=where)
+    parity = compare_with(opened, beside, since=since, where=where)
+    return diagnose(replace(evidence, parity=parity))
+
+
+def compare_with(
+    run: Run,
+    evaluation: Run | None = None,
+    *,
+    since: int | None = None,
+    where: str | None = None,
+    called: tuple[str, str] | None = None,
+) -> Parity | None:
+    """The training of a run beside an evaluation, else beside its own; None where it holds none.
+
+    `called` is how commands name the two runs. An `evaluation` without rows of that mode is
+    compared as a training. With `where`, of the training alone, a run is not set beside its own.
+
+    Raises:
+        ConfigurationError: the evaluation that was named has no rollouts, or none of the training's
+            passes `where`.
+    """
+    steps = run.steps(Mode.TRAIN)
+    if not steps or (since is not None and steps[-1] < since):
+        return None
+    other = evaluation or run
+    evaluated = other.steps(Mode.EVAL)
+    if evaluation is None and (where is not None or not evaluated):
+        return None
+    return compare_runs(
+        run,
+        other,
+        select_a=Selection(
+            mode=Mode.TRAIN,
+            steps=None if since is None else (since, steps[-1]),
+            where=where,
+        ),
+        select_b=Selection(mode=Mode.EVAL if evaluated else None),
+        called=called,
+    )
 
 
 def load_evidence(

@@ -1,10 +1,15 @@
 """A comparison as values, for JSON documents."""
 
+import shlex
 from typing import Any
 
 from rlvr.parity import Account, Difference, Parity
 from rlvr.views.document import plain
-from rlvr.views.verdict import rollout_command
+
+
+def rollout_command(run: str, id: str) -> str:
+    """The command that opens a whole rollout; `run` is how commands call the run."""
+    return f"rlvr show {run} {shlex.quote(id)}"
 
 
 def parity_values(parity: Parity) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from rlvr.diagnosis import Example, Finding, Ledger, Verdict
 from rlvr.diagnosis.headline import headline
 from rlvr.diagnosis.ledger import Fate
 from rlvr.views.document import plain
+from rlvr.views.parity import parity_values
 
 PAGES = "docs/findings"
 
@@ -14,11 +15,6 @@ PAGES = "docs/findings"
 def example_command(run: str, example: Example) -> str:
     """The command that opens an example at its place; `run` is how commands call the run."""
     return " ".join(("rlvr show", run, shlex.quote(example.id), *example.place))
-
-
-def rollout_command(run: str, id: str) -> str:
-    """The command that opens a whole rollout; `run` is how commands call the run."""
-    return f"rlvr show {run} {shlex.quote(id)}"
 
 
 def page_of(code: str) -> str:
@@ -34,6 +30,7 @@ def verdict_values(verdict: Verdict, run: str) -> dict[str, Any]:
         "worst": verdict.worst,
         "ledger": ledger_values(verdict.ledger),
         "findings": [_finding(finding, run) for finding in verdict.findings],
+        "parity": None if verdict.parity is None else parity_values(verdict.parity),
     }
 
 

@@ -21,6 +21,7 @@ from rlvr.parity import (
     Standing,
 )
 from rlvr.parity.wording import level, points, span
+from rlvr.views.parity import rollout_command
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.text import (
     NOT_RECORDED,
@@ -32,7 +33,6 @@ from rlvr.views.terminal.text import (
     plural,
     share,
 )
-from rlvr.views.verdict import rollout_command
 
 _MARKS = {
     Standing.EXPLAINS: ("✗ explains", "bold red"),

@@ -20,7 +20,7 @@ _MARKS = {
 }
 _LONG = 2_000
 _PLOT_HEIGHT = 5
-_DIGITS = {"nats": 4, "tokens": 1}
+_DIGITS = {"nats": 4, "tokens": 1, "points": 1}
 _EXACT = 1e15
 _BRIEFS = 4
 
@@ -51,7 +51,7 @@ def _page(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
         yield from _in_full(finding, run, f"{at}. ")
     notes = [f for f in verdict.findings if f.severity is Severity.NOTE]
     if notes:
-        yield heading("Worth knowing", f"in full: rlvr diagnose {inert(run)} CODE")
+        yield heading("Worth knowing", f"in full: {_diagnose(verdict, run, 'CODE')}")
         for finding in notes:
             yield from _note(finding, run)
     yield from _healthy(verdict.healthy)
@@ -146,7 +146,15 @@ def _signal(finding: Finding) -> str:
     """What it cost, and since when."""
     since = "" if finding.since_step is None else f"since step {finding.since_step}"
     among = f" of {plural(finding.rollouts, 'rollout')}" if finding.signal else ""
-    return joined((f"{_cost(finding)}{among}", since))
+    gap = _gap_share(finding)
+    cost = "" if gap and not finding.signal else f"{_cost(finding)}{among}"
+    return joined((cost, since, gap))
+
+
+def _gap_share(finding: Finding) -> str:
+    """What part of the distance to an evaluation it accounts for."""
+    part = finding.gap_share
+    return "" if part is None else f"{share(part)} of the gap to the evaluation"
 
 
 def _cost(finding: Finding) -> str:
@@ -260,8 +268,18 @@ def _because(unknown: Unknown) -> Text:
     return shown
 
 
+def _diagnose(verdict: Verdict, run: str, code: str) -> str:
+    """The command that shows one finding, beside the evaluation that the verdict has."""
+    parity = verdict.parity
+    beside = "" if parity is None or parity.a.run == parity.b.run else f" --eval {parity.b.called}"
+    return f"rlvr diagnose {inert(run)} {inert(code)}{inert(beside)}"
+
+
 def _next(verdict: Verdict, run: str) -> Iterator[tuple[str, str]]:
     yield f"rlvr ledger {run}", "what became of every rollout"
     if verdict.findings:
-        yield f"rlvr diagnose {run} {inert(verdict.findings[0].code)}", "one finding alone"
+        yield _diagnose(verdict, run, verdict.findings[0].code), "one finding alone"
+    if verdict.parity is not None:
+        called = dict.fromkeys((verdict.parity.a.called, verdict.parity.b.called))
+        yield f"rlvr parity {' '.join(called)}", "training and evaluation beside each other"
     yield f"rlvr show {run}", "the run on a page"
