@@ -75,8 +75,9 @@ COMMANDS = {
     "export": ["export", "demo", "--to", "jsonl", "--output", "out.jsonl", "--overwrite"],
     "import": ["import", "chats.jsonl", "--output-dir", "imported"],
 }
-ELSEWHERE = {"rescore", "preflight", "demo", "evaluation"}
-"""Kinds that need the train extra; made below by the functions that print them."""
+ELSEWHERE = {"rescore", "preflight", "demo", "evaluation", "change"}
+"""Kinds that need the train extra, made below by the functions that print them, and those of a watch,
+in test_cli_watch."""
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ DOCUMENTS, DESCRIBED = tables("Documents"), tables("Records")
 def printed_kinds():
     """Every kind that the sources print."""
     sources = "\n".join(path.read_text() for path in (ROOT / "src/rlvr/cli").glob("*.py"))
-    return set(re.findall(r"show(?:_bounded)?_json\(\s*\"(\w+)\"", sources))
+    return set(re.findall(r"show(?:_bounded)?_json(?:_line)?\(\s*\"(\w+)\"", sources))
 
 
 def test_every_kind_is_documented_and_none_else():

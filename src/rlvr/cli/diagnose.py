@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_place
-from rlvr.cli.output import say, show, show_json
+from rlvr.cli.output import say, show, show_json, show_json_line
 from rlvr.cli.selection import Where
 from rlvr.errors import ConfigurationError
 
@@ -33,6 +33,12 @@ def diagnose(
         str | None,
         typer.Option("--eval", metavar="OTHER", help="An evaluation to set beside the training."),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow the run until it ends; see below.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(min=0.05, help="Seconds between two looks of --watch.")
+    ] = 5.0,
     since: Annotated[
         int | None, typer.Option(metavar="STEP", min=0, help="Judge from this step on only.")
     ] = None,
@@ -49,6 +55,11 @@ def diagnose(
     it, a check that could refute it, and what to do; then what is healthy, and what is unknown.
     With an evaluation, or evaluations of its own, the causes of a gap to these are among them.
 
+    --watch judges a run anew as its steps come: each finding when it comes, with the step since
+    which it holds, and when it goes. It ends with the run, with the whole verdict, or at the first
+    finding as bad as --fail-on. In a pipe there is a line for each change, with --json a line of
+    JSON.
+
     \b
     Example:
       rlvr diagnose outputs/demo                        the verdict
@@ -56,10 +67,11 @@ def diagnose(
       rlvr diagnose outputs/train --eval outputs/eval   why it scores less than its evaluation
       rlvr diagnose outputs/demo --fail-on error        for a script
       rlvr diagnose outputs/demo --where "step > 40"    of these rollouts alone
+      rlvr diagnose outputs/run --watch --fail-on error  a guard beside a training
       rlvr diagnose --sample                            two runs of ours
 
     In JSON, NaN and the infinities are strings. Exit codes: 0 judged; 1 a finding is as bad as
-    --fail-on; 2 no such run or code, or wrong usage.
+    --fail-on; 2 no such run or code, or wrong usage; 130 --watch was interrupted.
     """
     if run is None and not sample:
         raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
@@ -67,6 +79,10 @@ def diagnose(
         raise typer.BadParameter("--eval is for one run; name it before --eval.")
     if code is not None:
         _check_code(code)
+    if watch:
+        _check_watch(run, sample=sample, others=(code, evaluation, where))
+        _watch(open_named(str(run)), every, since, fail_on, as_json=as_json)
+        return
     other = None if evaluation is None else open_named(evaluation, foreign=True)
     judged = [
         (opened, _verdict(opened, other, since, code, where))
@@ -112,6 +128,36 @@ def title_of(opened: Opened, where: str | None = None) -> str:
     bundled = f"bundled run {opened.run.id}"
     place = bundled if opened.bundled else shown_place(opened.run.place)
     return joined((named, place, "" if where is None else f"where {one_line(where, 200)}"))
+
+
+def _check_watch(run: str | None, *, sample: bool, others: tuple[str | None, ...]) -> None:
+    if run is None or sample or any(other is not None for other in others):
+        raise typer.BadParameter("--watch is for one run, without CODE, --eval and --where.")
+
+
+def _watch(
+    opened: Opened, every_s: float, since: int | None, fail_on: str | None, *, as_json: bool
+) -> None:
+    """Follow the run, then say all of the last verdict."""
+    from rlvr.cli.watching import Watch
+    from rlvr.diagnosis import Finding
+    from rlvr.views.verdict import verdict_values
+
+    def is_bad(finding: Finding) -> bool:
+        return fail_on is not None and _as_bad(finding.severity, fail_on)
+
+    watched = Watch(opened=opened, every_s=every_s, since=since, as_json=as_json, is_bad=is_bad)
+    verdict = watched.run()
+    if verdict is None:
+        say(f"rlvr: {opened.run.id} has no training rollout")
+        return
+    if as_json:
+        place = shown_place(opened.run)
+        show_json_line("verdict", **verdict_values(verdict, opened.argument), place=place)
+    else:
+        _print(opened, verdict, None)
+    if any(is_bad(finding) for finding in verdict.findings):
+        raise typer.Exit(1)
 
 
 def _check_code(code: str) -> None:

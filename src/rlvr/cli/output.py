@@ -29,6 +29,13 @@ def show_json(kind: str, **values: object) -> None:
     _print(document(kind, **values))
 
 
+def show_json_line(kind: str, **values: object) -> None:
+    """Print one JSON document on one line, of several that follow one another."""
+    from rlvr.views.document import document_line
+
+    _print(document_line(kind, **values))
+
+
 def show_bounded_json(kind: str, *, full: bool, **values: Any) -> None:
     """Print one JSON document; unless `full`, its long texts and lists are cut, which it says."""
     from rlvr.views.document import bounded_document, document

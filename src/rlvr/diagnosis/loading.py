@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from rlvr.diagnosis.detectors.wording import listed
@@ -90,13 +91,19 @@ def compare_with(
 
 
 def load_evidence(
-    run: Run, *, since: int | None = None, until: int | None = None, where: str | None = None
+    run: Run,
+    *,
+    since: int | None = None,
+    until: int | None = None,
+    where: str | None = None,
+    read: pa.Table | None = None,
 ) -> RunEvidence:
     """The training rollouts of a run, of the steps from `since` to `until`, and of those that pass
     `where`, where they are given.
 
     With `until` it is what a diagnosis at that step would have seen, but for a later rescoring.
     With `where` each rollout is judged in its whole group, others of which may be left out.
+    `read` are the columns of all these steps, where somebody holds them already.
 
     Contents and token details are those of at most eight steps, spread evenly, the last among
     them; so memory is bounded by the columns.
@@ -107,7 +114,7 @@ def load_evidence(
         if (since is None or step >= since) and (until is None or step <= until)
     ]
     span = range(steps[0], steps[-1] + 1) if steps else range(0)
-    table = run.to_arrow(ROLLOUT_COLUMNS, mode=Mode.TRAIN, step=span)
+    table = run.to_arrow(ROLLOUT_COLUMNS, mode=Mode.TRAIN, step=span) if read is None else read
     rescored = _rescored(run.annotations(kind=RESCORE), run.info)
     whole = RunEvidence(
         run=run.id,

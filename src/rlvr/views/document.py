@@ -30,6 +30,12 @@ def document(kind: str, **values: object) -> str:
     return json.dumps(plain(whole), indent=2, allow_nan=False)
 
 
+def document_line(kind: str, **values: object) -> str:
+    """A document of that kind as JSON text on one line."""
+    whole = {"version": VERSION, "kind": kind, **values}
+    return json.dumps(plain(whole), allow_nan=False)
+
+
 def bounded_document(kind: str, **values: object) -> str:
     """The same with long texts and lists cut; `left_out` names each place that was.
 
