@@ -76,8 +76,8 @@ COMMANDS = {
     "import": ["import", "chats.jsonl", "--output-dir", "imported"],
 }
 ELSEWHERE = {"rescore", "preflight", "demo", "evaluation", "change"}
-"""Kinds that need the train extra, made below by the functions that print them, and those of a watch,
-in test_cli_watch."""
+"""Kinds that need the train extra, made below by the functions that print them; and a watch's,
+made in test_cli_watch."""
 
 
 @pytest.fixture(scope="module")

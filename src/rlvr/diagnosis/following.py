@@ -52,5 +52,5 @@ class FollowedRun:
         self.rows_read += fresh.num_rows
         whole = fresh if kept is None else pa.concat_tables([kept, fresh])
         settled = steps[-TAIL - 1] if len(steps) > TAIL else first - 1
-        self._kept = whole.filter(pc.less_equal(whole["step"], settled))
+        self._kept = whole.filter(pc.less_equal(whole["step"], pa.scalar(settled)))
         return whole
