@@ -152,7 +152,7 @@ def _watch(
         say(f"rlvr: {opened.run.id} has no training rollout")
         return
     if as_json:
-        place = shown_place(opened.run)
+        place = shown_place(opened.run.place)
         show_json_line("verdict", **verdict_values(verdict, opened.argument), place=place)
     else:
         _print(opened, verdict, None)
