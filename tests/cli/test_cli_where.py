@@ -84,3 +84,45 @@ def test_a_wrong_expression_is_explained_in_one_line(rlvr, folder, command, wher
     assert err.count("\n") == 1
     assert "Traceback" not in err
     assert not (folder / "never.jsonl").exists()
+
+
+@pytest.mark.parametrize("verb", ["rewards", "tools", "contrast", "prompt"])
+def test_a_view_of_columns_says_and_shows_what_passes(rlvr, folder, verb):
+    where = "step >= 2 and turns > 0"
+    code, out, _ = rlvr(verb, ".", "--where", where)
+    assert (code, f"where {where}" in " ".join(out.split())) == (0, True)
+    filtered = json.loads(rlvr(verb, ".", "--where", where, "--json")[1])
+    by_steps = json.loads(rlvr(verb, ".", "--steps", "2:", "--json")[1])
+    everything = json.loads(rlvr(verb, ".", "--json")[1])
+    assert (filtered.pop("where"), by_steps.pop("where"), everything.pop("where")) == (
+        where,
+        None,
+        None,
+    )
+    assert filtered == by_steps != everything
+    assert rlvr(verb, ".", "--where", "reward > 9")[0] in (1, 2)
+
+
+def test_one_example_and_one_group(rlvr):
+    found = json.loads(rlvr("prompt", ".", "q1-0", "--where", "sample < 2", "--json")[1])
+    assert {visit["rollouts"] for visit in found["histories"][0]["visits"]} == {2}
+    code, _, err = rlvr("contrast", ".", "--group", "train-b000003-g001", "--where", "step = 3")
+    assert (code, "leave --where out" in err) == (2, True)
+
+
+@pytest.mark.parametrize("how", [(), ("--substring",), ("--sort", "relevance")])
+def test_a_search_is_restricted_and_counted_exactly(rlvr, folder, how):
+    run = open_run(folder)
+    wanted = set(run.to_arrow(["id"], where=FAILED)["id"].to_pylist())
+    asked = ("search", ".", "founder", *how, "--limit", "1000", "--json")
+    everything = json.loads(rlvr(*asked)[1])
+    code, out, _ = rlvr(*asked, "--where", FAILED)
+    found = json.loads(out)
+    ids = {hit["id"] for hit in everything["hits"]} & wanted
+    assert (code, {hit["id"] for hit in found["hits"]}) == (0, ids)
+    assert (found["total"], found["searched"]) == (len(ids), len(wanted))
+    assert 0 < len(ids) < everything["total"]
+    page = rlvr("search", ".", "founder", *how, "--where", FAILED, "--limit", "1", "--offset", "1")
+    assert page[0] == 0
+    assert {hit.id for hit in run.search("founder", where=FAILED, limit=1000)} == ids
+    assert rlvr(*asked, "--where", "reward > 9")[0] == 1

@@ -206,3 +206,20 @@ def test_of_two_formats_in_one_folder_it_says_which_was_taken(rlvr, tmp_path):
     assert code == 0
     assert "trl was taken; openai was found here too" in out
     assert "1 (train)" in rlvr("import", "both", "--format", "openai")[1]
+
+
+@pytest.mark.parametrize("imports", [True, False])
+def test_filters_hold_for_what_others_recorded(rlvr, imports):
+    """Imported, or opened as it lies."""
+    where = "reward > 0 and step >= 2 and turns >= 1 and tool is null"
+    named = str(TRL)
+    if imports:
+        rlvr("import", TRL, "--output-dir", "theirs")
+        named = "theirs"
+    for verb in ("diagnose", "ledger", "rewards", "search"):
+        words = ["sum", "--substring"] if verb == "search" else []
+        code, out, err = rlvr(verb, named, *words, "--where", where, "--json")
+        assert (code in (0, 1), "Traceback" in err) == (True, False)
+        assert json.loads(out)["where"] == where
+    code, _, err = rlvr("rewards", named, "--where", "turns > 'a'")
+    assert (code, "a number" in err) == (2, True)

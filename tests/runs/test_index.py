@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,6 +14,8 @@ from rlvr.errors import ConfigurationError, MissingDependency, NewerFormat, Reco
 from rlvr.record import FORWARD_EVIDENCE, UPDATE_EVIDENCE, Annotation, MetricRow, Mode
 from rlvr.recorder import Recorder
 from rlvr.runs import open_run
+from rlvr.runs.executing import locked_database
+from rlvr.runs.indexed import Held
 from rlvr.store import LocalStore
 from rlvr.store.compact import Limits, finished, plan, read_source, write_compacted
 from rlvr.store.layers import look, read_segments
@@ -355,3 +358,98 @@ def test_an_old_run_without_a_column(folder):
     run = open_run(folder)
     assert run.index.count("sequences is null and num_cut_turns is null") == 34
     assert run.index.count("sequences > 0") == 0
+
+
+LAZY = (
+    ("tool_calls", "_insert_calls"),
+    ("components", "_insert_parts"),
+    ("annotations", "_with"),
+    ("metrics", "_with"),
+)
+
+
+@pytest.mark.parametrize(("table", "where"), LAZY)
+def test_ctrl_c_while_a_table_loads_leaves_nothing_half_loaded(tmp_path, monkeypatch, table, where):
+    folder = tmp_path / "rlvr/r"
+    with Recorder.open(tmp_path, run="r") as recorder:
+        for at, batch in enumerate(batches(2)):
+            recorder.record_batch(batch)
+            recorder.annotate(
+                [Annotation(id="x", kind="mine", source=f"s{at}", written_at=1.0, payload={})]
+            )
+            recorder.metrics(
+                MetricRow(step=at, attempt=0, mode=Mode.TRAIN, logged_at=1.0, values={"loss": at})
+            )
+            recorder.flush(30)
+    query = f"SELECT count(*) FROM {table}"
+    wanted = open_run(folder).sql(query).rows()
+    assert wanted[0][0] > 1
+    run = open_run(folder)
+    run.index.refresh()
+    done = getattr(Held, where)
+
+    def interrupted(self, *arguments):
+        done(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Held, where, interrupted)
+    monkeypatch.setattr(Held, "load", lambda *_, **__: 0)
+    with pytest.raises(KeyboardInterrupt):
+        run.sql(query)
+    monkeypatch.undo()
+    assert run.sql(query).rows() == wanted
+
+
+@pytest.mark.parametrize("text", ["{torn", '{"turn": 0}', "3", ""])
+def test_content_that_is_no_json_is_noted_as_damage(tmp_path, text):
+    folder = write_run(tmp_path, steps=2)
+    path = step_files(folder)[0]
+    table = pq.read_table(path)
+    for name in ("tool_results", "components"):
+        cells = [text, *table[name].to_pylist()[1:]]
+        table = table.set_column(
+            table.column_names.index(name), table.schema.field(name), pa.array(cells, pa.string())
+        )
+    pq.write_table(table, path)
+    run = open_run(folder)
+    assert run.index.count("tool is null or tool is not null") == 15
+    assert "tool_results of 1 rollouts are no JSON" in str(run._damage.files[0])
+    parts = run.sql("SELECT status, count(*) FROM components GROUP BY ALL ORDER BY ALL").rows()
+    assert [status for status, _ in parts] == ["ok", None]
+    assert "components of 1 rollouts are no JSON" in str(run._damage.files[0])
+
+
+def test_filters_and_the_index_hold_the_columns_once_and_see_what_is_new(tmp_path, monkeypatch):
+    made, opened = batches(3), []
+    monkeypatch.setattr(
+        "rlvr.runs.indexed.locked_database", lambda: opened.append(1) or locked_database()
+    )
+    with Recorder.open(tmp_path, run="r") as recorder:
+        recorder.record_batch(next(made))
+        recorder.flush(30)
+        run = open_run(tmp_path)
+        assert len(list(run.trajectories(where="step = 0"))) == 8
+        assert run.index.count("reward > -1") == 8
+        for batch in made:
+            recorder.record_batch(batch)
+        recorder.flush(30)
+    assert run.index.count() == 8
+    assert len(list(run.trajectories(where="step = 1"))) == 8
+    assert run.index.count() == 24
+    assert opened == [1]
+
+
+def test_what_takes_too_much_memory_says_what_to_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("rlvr.runs.executing.MEMORY_LIMIT", "5MB")
+    long = [trajectory(question=str(at) * 500_000, sample=at) for at in range(1, 33)]
+    run = open_run(write_run(tmp_path, steps=0, extra=long))
+    with pytest.raises(ConfigurationError, match=r"name the columns that you need"):
+        run.sql("SELECT * FROM trajectories")
+    assert run.sql("SELECT count(*) FROM trajectories").rows() == [(32,)]
+
+
+def test_a_result_of_many_bytes_is_cut(folder, monkeypatch):
+    monkeypatch.setattr("rlvr.runs.executing.MAX_BYTES", 1 << 20)
+    found = open_run(folder).sql("SELECT range FROM range(1000000)")
+    assert found.cut
+    assert 1 << 16 <= len(found) < 1 << 18

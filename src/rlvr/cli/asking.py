@@ -20,11 +20,12 @@ class Asked:
     opened: Opened
     mode: Mode
     steps: int | range | None = None
+    where: str | None = None
 
     @property
     def filters(self) -> dict[str, Any]:
         """The keywords of `Run.to_arrow` for them."""
-        return {"mode": self.mode, "step": self.steps}
+        return {"mode": self.mode, "step": self.steps, "where": self.where}
 
     @property
     def named(self) -> str:
@@ -32,17 +33,34 @@ class Asked:
         info = self.opened.run.info
         named = info.name if info and info.name else self.opened.run.id
         kind = "training" if self.mode is Mode.TRAIN else "evaluation"
-        return f"{named}, {kind} rollouts"
+        from rlvr.views.terminal.text import one_line
+
+        passing = "" if self.where is None else f" where {one_line(self.where, 200)}"
+        return f"{named}, {kind} rollouts{passing}"
 
     @property
     def values(self) -> dict[str, Any]:
         """What a JSON document says of them."""
         run = self.opened.run
-        return {"run": run.id, "place": shown_place(run.place), "mode": self.mode.value}
+        return {
+            "run": run.id,
+            "place": shown_place(run.place),
+            "mode": self.mode.value,
+            "where": self.where,
+        }
 
 
-def ask(run: str | None, *, sample: bool, mode: Mode | None, steps: str | None) -> Asked:
+def ask(
+    run: str | None,
+    *,
+    sample: bool,
+    mode: Mode | None,
+    steps: str | None,
+    where: str | None = None,
+) -> Asked:
     """The run that is named, or the bundled one, and its training or else its evaluations.
+
+    A wrong `where` is the error of whoever reads the rollouts.
 
     Raises:
         ConfigurationError: no run is named, or `steps` is no range.
@@ -57,4 +75,4 @@ def ask(run: str | None, *, sample: bool, mode: Mode | None, steps: str | None) 
         say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
     if mode is None:
         mode = Mode.TRAIN if opened.run.steps(Mode.TRAIN) else Mode.EVAL
-    return Asked(opened=opened, mode=mode, steps=chosen)
+    return Asked(opened=opened, mode=mode, steps=chosen, where=where)

@@ -10,7 +10,7 @@ from rlvr.cli.diagnose import named_runs, title_of
 from rlvr.cli.opening import SAMPLES, Opened
 from rlvr.cli.output import say, show, show_json
 from rlvr.cli.paging import Page
-from rlvr.cli.selection import chosen_steps
+from rlvr.cli.selection import Where, chosen_steps
 from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
 
@@ -45,6 +45,7 @@ def contrast(
     steps: Annotated[
         str | None, typer.Option(metavar="A:B", help="Of these steps alone, both included.")
     ] = None,
+    where: Where = None,
     limit: Annotated[int, typer.Option(min=1, help="Show at most so many features.")] = 20,
     offset: Annotated[
         int, typer.Option(metavar="N", min=0, help="Leave the first N features out.")
@@ -61,6 +62,7 @@ def contrast(
     Example:
       rlvr contrast outputs/demo                              success: its outcome component
       rlvr contrast outputs/demo --steps 40:                  of the last steps alone
+      rlvr contrast outputs/demo --where "tool = 'retrieve'"   of those that retrieved
       rlvr contrast outputs/demo --component f1 --threshold 0.5
       rlvr contrast outputs/demo --group train-a00-b000003-g00001
       rlvr contrast --sample upstream                         a run of ours
@@ -71,12 +73,18 @@ def contrast(
     if run is None and not sample:
         raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
     asked = Wanted(
-        mode=mode, steps=chosen_steps(None, steps), component=component, threshold=threshold
+        mode=mode,
+        steps=chosen_steps(None, steps),
+        where=where,
+        component=component,
+        threshold=threshold,
     )
     opened = named_runs(run, sample=sample)
     if group is not None:
         if run is None:
             raise ConfigurationError("--group is of one run; name it: --sample upstream.")
+        if where is not None:
+            raise ConfigurationError("--group shows all of a group; leave --where out.")
         _group(opened[0], group, asked, Page(total=0, offset=offset, limit=limit), as_json=as_json)
         return
     found = [_contrasted(one, asked) for one in opened]
@@ -133,7 +141,7 @@ def _scope(opened: Opened, found: Contrasted) -> "Scope":
     from rlvr.views.terminal.contrast import Scope
 
     return Scope(
-        title=title_of(opened),
+        title=title_of(opened, found.where),
         mode=found.mode,
         measure=found.measure,
         recorded=found.rollouts,
@@ -166,6 +174,7 @@ def _values(found: Contrasted, page: Page) -> dict[str, Any]:
     return {
         "run": found.run,
         "mode": found.mode,
+        "where": found.where,
         "measure": found.measure,
         "rollouts": found.rollouts,
         "unscored": found.unscored,

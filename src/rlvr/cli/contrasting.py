@@ -36,6 +36,7 @@ class Wanted:
 
     mode: Mode | None = None
     steps: int | range | None = None
+    where: str | None = None
     component: str | None = None
     threshold: float | None = None
 
@@ -65,6 +66,7 @@ class Contrasted:
 
     run: str
     mode: Mode
+    where: str | None
     measure: "Measure"
     rollouts: int
     unscored: int
@@ -123,6 +125,7 @@ def contrast_run(run: "Run", asked: Wanted, *, most_groups: int = MOST_GROUPS) -
     return Contrasted(
         run=run.id,
         mode=mode,
+        where=asked.where,
         measure=measure,
         rollouts=len(rollouts),
         unscored=int((~split.scored).sum()),
@@ -186,17 +189,23 @@ def _split(run: "Run", asked: Wanted) -> "tuple[Mode, Rollouts, Measure, Split]"
     from rlvr.analysis.outcome import choose_measure
 
     mode = mode_of(run, asked.mode)
-    table = run.to_arrow(GROUP_COLUMNS, mode=mode, step=asked.steps)
+    table = run.to_arrow(GROUP_COLUMNS, mode=mode, step=asked.steps, where=asked.where)
     if not table.num_rows:
         raise RecordNotFound(
-            f"run {run.id} has no {mode} rollouts{' at these steps' if asked.steps else ''};"
-            " `rlvr list` shows what there is."
+            f"run {run.id} has no {mode} rollouts{_passing(asked)}; `rlvr list` shows what there"
+            " is."
         )
     rollouts = Rollouts(table=table)
     measure = choose_measure(
         rollouts, run.info, component=asked.component, threshold=asked.threshold
     )
     return mode, rollouts, measure, split_groups(rollouts, measure)
+
+
+def _passing(asked: Wanted) -> str:
+    if asked.where is not None:
+        return " that pass"
+    return "" if asked.steps is None else " at these steps"
 
 
 def _portion(run: "Run", rollouts: "Rollouts", split: "Split", most: int) -> "Portion":

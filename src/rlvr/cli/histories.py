@@ -61,10 +61,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The columns of a run, what success is read from, and the examples' names by row."""
+    """The columns of the rollouts that pass `where`, what success is read from, and the examples'
+    names by row."""
 
     run: "Run"
     rows: "pa.Table"
+    where: str | None
     measure: "Measure"
     solved_from: float
     names: Sequence[str]
@@ -93,28 +95,30 @@ def read_table(
     component: str | None,
     threshold: float | None,
     steps: int | range | None = None,
+    where: str | None = None,
 ) -> Table:
-    """The columns of every rollout of the run.
+    """The columns of every rollout of the run, or of those that pass.
 
     Raises:
-        ConfigurationError: there is no such component.
-        RecordNotFound: the run has no rollouts at these steps.
+        ConfigurationError: there is no such component, or `where` is wrong.
+        RecordNotFound: the run has no such rollouts.
     """
     from rlvr.analysis.columns import Columns
     from rlvr.analysis.histories import HISTORY_COLUMNS, example_names
     from rlvr.analysis.outcome import choose_measure
 
-    rows = run.to_arrow(HISTORY_COLUMNS, step=steps)
+    rows = run.to_arrow(HISTORY_COLUMNS, step=steps, where=where)
     if not rows.num_rows:
+        passing = " that pass" if where is not None else "" if steps is None else " at these steps"
         raise RecordNotFound(
-            f"run {run.id} has no rollouts{'' if steps is None else ' at these steps'};"
-            " `rlvr list` shows what there is."
+            f"run {run.id} has no rollouts{passing}; `rlvr list` shows what there is."
         )
     columns = Columns(table=rows)
     measure = choose_measure(columns, run.info, component=component, threshold=threshold)
     return Table(
         run=run,
         rows=rows,
+        where=where,
         measure=measure,
         solved_from=measure.solved_from(measure.values(columns)),
         names=example_names(rows),

@@ -21,7 +21,7 @@ from rlvr.cli.opening import Opened, open_named, open_sample
 from rlvr.cli.output import say, show, show_bounded_json, show_json
 from rlvr.cli.paging import Page
 from rlvr.cli.plotting import PlotFile, check_plot, write_plot
-from rlvr.cli.selection import chosen_steps
+from rlvr.cli.selection import Where, chosen_steps
 from rlvr.record import Mode
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def prompt(
     steps: Annotated[
         str | None, typer.Option(metavar="A:B", help="Of these steps alone, both included.")
     ] = None,
+    where: Where = None,
     mode: Annotated[Mode | None, typer.Option(help="List training or evaluation.")] = None,
     change: Annotated[_Change | None, typer.Option(help="List these examples alone.")] = None,
     sort: Annotated[
@@ -81,6 +82,7 @@ def prompt(
       rlvr prompt outputs/demo --change forgotten           those that are solved less often now
       rlvr prompt outputs/demo 2hop__477549_984406          one of them
       rlvr prompt outputs/demo train-s000010-b000010-a00-r000-00003   that of a rollout
+      rlvr prompt outputs/demo --where "turns > 2"          of these rollouts alone
       rlvr prompt outputs/demo 2hop__477549 --plot example.svg
 
     In JSON, NaN and the infinities are strings. Exit codes: 0 shown; 1 nothing matches; 2 no such
@@ -92,11 +94,16 @@ def prompt(
     if recorded > MANY:
         say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
     table = read_table(
-        opened.run, component=component, threshold=threshold, steps=chosen_steps(None, steps)
+        opened.run,
+        component=component,
+        threshold=threshold,
+        steps=chosen_steps(None, steps),
+        where=where,
     )
     if example is not None:
         found = read_example(table, named_example(table, example))
-        _one(opened, found, Page(total=0, offset=offset, limit=limit), as_json=as_json)
+        page = Page(total=0, offset=offset, limit=limit)
+        _one(opened, found, page, where=where, as_json=as_json)
         if plot is not None:
             _plot_one(plot, found)
         return
@@ -127,7 +134,7 @@ def _changed(course: "Course") -> tuple[bool, float, str]:
     return not known, -abs(apart) if known else 0.0, course.example
 
 
-def _one(opened: Opened, found: Example, page: Page, *, as_json: bool) -> None:
+def _one(opened: Opened, found: Example, page: Page, *, where: str | None, as_json: bool) -> None:
     from dataclasses import replace
 
     if as_json:
@@ -135,6 +142,7 @@ def _one(opened: Opened, found: Example, page: Page, *, as_json: bool) -> None:
             "prompt",
             full=False,
             run=opened.run.id,
+            where=where,
             example=found.name,
             question=found.question,
             answer=found.answer,
@@ -215,7 +223,7 @@ def _list(
 
     courses = table.courses(mode)
     return PromptList(
-        title=title_of(opened),
+        title=title_of(opened, table.where),
         run=opened.argument,
         mode=mode,
         solved_by=solved_text(table.measure, table.solved_from),
@@ -246,6 +254,7 @@ def _list_json(table: Table, mode: Mode, listed: "Sequence[Course]", page: Page)
         "prompts",
         run=table.run.id,
         mode=mode,
+        where=table.where,
         measure=table.measure,
         solved_from=table.solved_from,
         counts=tallies(table.courses(mode)),

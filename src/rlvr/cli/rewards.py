@@ -7,6 +7,7 @@ import typer
 from rlvr.cli.asking import Asked, ask
 from rlvr.cli.output import say, show, show_bounded_json
 from rlvr.cli.plotting import PlotFile, check_plot, write_plot
+from rlvr.cli.selection import Where
 from rlvr.record import Mode
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def rewards(
         str | None,
         typer.Option(metavar="A:B", help="Only steps A to B, both included; either may lack."),
     ] = None,
+    where: Where = None,
     plot: PlotFile = None,
     full: Annotated[
         bool, typer.Option("--full", help="In JSON, every step of a long run.")
@@ -45,13 +47,14 @@ def rewards(
     Example:
       rlvr rewards outputs/demo
       rlvr rewards outputs/demo --steps 100: --plot rewards.svg
+      rlvr rewards outputs/demo --where "turns > 2"     of these rollouts alone
       rlvr rewards --sample repaired --json
 
     In JSON, NaN and the infinities are strings, and `left_out` names what was cut. Exit codes: 0
     shown; 1 there is no rollout with a component; 2 no such run, or wrong usage.
     """
     check_plot(plot)
-    asked = ask(run, sample=sample, mode=mode, steps=steps)
+    asked = ask(run, sample=sample, mode=mode, steps=steps, where=where)
     found = examine(asked)
     if as_json:
         from rlvr.views.rewards import reward_values

@@ -9,7 +9,7 @@ from rlvr.cli.opening import Opened, open_named, open_sample
 from rlvr.cli.output import say, show, show_json
 from rlvr.cli.paging import Page
 from rlvr.cli.progress import reading
-from rlvr.cli.selection import Selection, chosen_steps
+from rlvr.cli.selection import Selection, Where, chosen_steps
 from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
 
@@ -51,6 +51,7 @@ def search(
     max_reward: Annotated[
         float | None, typer.Option(help="Only trajectories with at most this reward.")
     ] = None,
+    where: Where = None,
     superseded: Annotated[
         bool, typer.Option("--superseded", help="Also rows that a resumed run trained again.")
     ] = False,
@@ -95,6 +96,7 @@ def search(
       rlvr search outputs/demo "connection refused"
       rlvr search outputs/demo 'role:tool error role:assistant sorry -apolog*' --steps 100:
       rlvr search outputs/demo '"final answer" OR boxed' --max-reward 0 --sort step
+      rlvr search outputs/demo timeout --where "turns > 3 and tool = 'retrieve'"
       rlvr search outputs/demo --substring '</answer><answer>'
       rlvr search --sample upstream "Erno Ward"
       rlvr search outputs/demo --forget
@@ -117,9 +119,10 @@ def search(
         min_reward=min_reward,
         max_reward=max_reward,
     )
+    among = opened.run.passing(where, step=selection.step, mode=mode, superseded=superseded)
     request = SearchRequest(
         text=" ".join(words),
-        filters=Filters(**selection.filters, tool=tool, superseded=superseded),
+        filters=Filters(**selection.filters, ids=among, tool=tool, superseded=superseded),
         roles=named_roles(role or ()),
         substring=substring,
         sort=named_sort(sort),
@@ -129,7 +132,7 @@ def search(
     )
     found = _found(opened, request, rebuild=rebuild)
     page = Page(total=found.total, offset=offset, limit=limit)
-    _print(opened, found, page, as_json=as_json)
+    _print(opened, found, page, where=where, as_json=as_json)
     if not found.hits:
         raise typer.Exit(1)
 
@@ -156,7 +159,9 @@ def _found(opened: Opened, request: "SearchRequest", *, rebuild: bool) -> "Searc
     return found
 
 
-def _print(opened: Opened, found: "SearchPage", page: Page, *, as_json: bool) -> None:
+def _print(
+    opened: Opened, found: "SearchPage", page: Page, *, where: str | None, as_json: bool
+) -> None:
     from rlvr.views.terminal.search import SearchView
 
     commands = [_command(opened, hit) for hit in found.hits]
@@ -165,6 +170,7 @@ def _print(opened: Opened, found: "SearchPage", page: Page, *, as_json: bool) ->
             "search",
             run=opened.run.id,
             query=found.query,
+            where=where,
             sort=found.sort,
             searched=found.searched,
             notes=found.notes,

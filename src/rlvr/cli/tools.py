@@ -9,6 +9,7 @@ import typer
 from rlvr.cli.asking import Asked, ask
 from rlvr.cli.output import say, show, show_bounded_json
 from rlvr.cli.plotting import PlotFile, check_plot, write_plot
+from rlvr.cli.selection import Where
 from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
 
@@ -41,6 +42,7 @@ def tools(
         str | None,
         typer.Option(metavar="A:B", help="Only steps A to B, both included; either may lack."),
     ] = None,
+    where: Where = None,
     plot: PlotFile = None,
     full: Annotated[
         bool, typer.Option("--full", help="In JSON, every step of a long run.")
@@ -57,13 +59,14 @@ def tools(
     Example:
       rlvr tools outputs/demo
       rlvr tools outputs/demo --tool retrieve --plot tools.svg
+      rlvr tools outputs/demo --where "reward = 0"     of these rollouts alone
       rlvr tools --sample repaired --json
 
     In JSON, NaN and the infinities are strings, and `left_out` names what was cut. Exit codes: 0
     shown; 1 no rollout, or none called a tool; 2 no such run or tool, or wrong usage.
     """
     check_plot(plot)
-    asked = ask(run, sample=sample, mode=mode, steps=steps)
+    asked = ask(run, sample=sample, mode=mode, steps=steps, where=where)
     found = _chosen(examine(asked), tool)
     if as_json:
         from rlvr.views.tools import tool_values

@@ -4,6 +4,7 @@ Every type is frozen. A `Trajectory` is written once; what is learnt later is an
 Absent is None and NaN stays NaN: neither ever becomes 0.
 """
 
+from rlvr.record.group import Group
 from rlvr.record.messages import Blob, ContentPart, Message, ToolCall, ToolResult
 from rlvr.record.pruned import Part, Pruned
 from rlvr.record.rescore import RESCORE
@@ -46,6 +47,7 @@ __all__ = [
     "Component",
     "ContentPart",
     "Cost",
+    "Group",
     "Json",
     "Message",
     "MetricRow",

@@ -14,15 +14,21 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-MEMORY_LIMIT = "4GB"
+MEMORY_LIMIT = "1GB"
+"""What the tables of an index take at most, with what a question over them needs meanwhile."""
+
 MAX_ROWS = 1_000_000
+MAX_BYTES = 256 << 20
+"""Of a result; the rows after it are cut, as those after `limit` are."""
+
 _LOOK_EVERY_S = 0.05
 _MESSAGE_CHARS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The rows that a query gave. `cut` says that there are more than were asked for."""
+    """The rows that a query gave. `cut` says that there are more: than were asked for, or than
+    MAX_BYTES hold."""
 
     table: pa.Table
     cut: bool = False
@@ -190,11 +196,16 @@ def _fetched(
     cursor: "duckdb.DuckDBPyConnection", query: str, values: Sequence[object], limit: int
 ) -> Result:
     reader = cursor.sql(query, params=list(values)).to_arrow_reader(1 << 16)
-    batches, rows = [], 0
+    batches: list[pa.RecordBatch] = []
+    rows = size = 0
+    full = False
     for batch in reader:
+        full = bool(batches) and size + batch.nbytes > MAX_BYTES
+        if full:
+            break
         batches.append(batch)
-        rows += batch.num_rows
+        rows, size = rows + batch.num_rows, size + batch.nbytes
         if rows > limit:
             break
     table = pa.Table.from_batches(batches, schema=reader.schema)
-    return Result(table=table.slice(0, limit), cut=rows > limit)
+    return Result(table=table.slice(0, limit), cut=full or rows > limit)

@@ -1,7 +1,7 @@
 """An index over the scalar columns of a run, in memory: pages, counts, means, and SQL."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,12 +101,8 @@ class RunIndex:
         batches: Batches,
         damage: Damage,
         columns: Sequence[str] = LIST_COLUMNS,
-        *,
-        looks_anew: bool = False,
     ) -> None:
-        """`looks_anew`: each question looks for new files, and loads only those that it needs."""
         self._folder = folder
-        self._looks_anew = looks_anew
         self._damage = damage
         self._held = Held(folder, batches, damage)
         self._wanted = tuple(columns)
@@ -118,11 +114,17 @@ class RunIndex:
 
         Raises:
             NewerFormat: a file was written by a newer rlvr.
+            ConfigurationError: the columns that are held take too much memory by now.
         """
+        return self._load(())
+
+    def _load(self, also: Iterable[str]) -> int:
+        """Hold these columns too, of all that is on disk."""
+        wanted = tuple(dict.fromkeys([*self._wanted, *also]))
         self._look_at_attempts()
         self._looked = False  # until all of it is loaded, which Ctrl-C may prevent
-        added = self._held.load(self._wanted)
-        self._looked = True
+        added = self._held.load(wanted)
+        self._wanted, self._looked = wanted, True
         return added
 
     def count(self, where: str | None = None, *, superseded: bool = False) -> int:
@@ -142,13 +144,17 @@ class RunIndex:
         mode: Mode | None = None,
         step: int | range | None = None,
         superseded: bool = False,
+        anew: bool = False,
     ) -> list[str]:
         """The ids of those that pass, in the order of training.
+
+        `anew` looks for new files first. Before any other question it loads those alone that may
+        hold such rows, and the columns alone that the expression names.
 
         Raises:
             ConfigurationError: the expression is wrong.
         """
-        condition = self._condition(where, superseded, mode=mode, step=step)
+        condition = self._condition(where, superseded, mode=mode, step=step, anew=anew)
         query = f"SELECT id FROM held.rollouts WHERE {condition.sql} ORDER BY {IN_ORDER}"
         return [row[0] for row in self._rows(query, condition.values)]
 
@@ -268,14 +274,12 @@ class RunIndex:
 
         Raises:
             ConfigurationError: the query is wrong, is no single SELECT, or took longer than
-                `timeout_s`.
+                `timeout_s`, or needs more memory than MEMORY_LIMIT.
         """
         check_question(self._held.database, query)
         words = {word.lower() for word in re.findall(r"\w+", query)}
         everything = _EVERYTHING.search(query) is not None
-        named = ALL_COLUMNS if everything else [c for c in ALL_COLUMNS if c in words]
-        self._wanted += tuple(name for name in named if name not in self._wanted)
-        self.refresh()
+        self._load(ALL_COLUMNS if everything else [c for c in ALL_COLUMNS if c in words])
         if words & {"tool_calls"}:
             self._held.load_calls()
         if words & {"components"}:
@@ -325,20 +329,20 @@ class RunIndex:
 
     def _ready(
         self,
-        columns: Iterable[str],
+        columns: Collection[str],
         *,
+        anew: bool = False,
         allow: Bounds = NO_BOUNDS,
         mode: Mode | None = None,
         step: int | range | None = None,
     ) -> None:
         """Hold these columns of all rows that may pass."""
         missing = [name for name in columns if name not in self._wanted]
-        self._wanted += tuple(dict.fromkeys(missing))
-        if self._looks_anew:
+        if anew and not self._looked:
             self._look_at_attempts()
-            self._held.load(self._wanted, allow=allow, mode=mode, step=step)
-        elif missing or not self._looked:
-            self.refresh()
+            self._held.load(columns, allow=allow, mode=mode, step=step)
+        elif anew or missing or not self._looked:
+            self._load(missing)
 
     def _look_at_attempts(self) -> None:
         attempts = read_attempts(self._folder, self._damage)
@@ -353,10 +357,11 @@ class RunIndex:
         mode: Mode | None = None,
         step: int | range | None = None,
         also: Iterable[str] = (),
+        anew: bool = False,
     ) -> Compiled:
         tree = parse(where) if where is not None else None
         needed = set(also) | (columns_of(tree) if tree else set())
-        self._ready(needed - {TOOL}, allow=bounds_of(tree), mode=mode, step=step)
+        self._ready(needed - {TOOL}, anew=anew, allow=bounds_of(tree), mode=mode, step=step)
         if TOOL in needed:
             self._held.load_calls()
         found = compile_condition(tree, self._names()) if tree else _TRUE

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rlvr.errors import ConfigurationError, DamagedFile
 from rlvr.record import FORWARD_EVIDENCE, FORWARD_FIELDS, UPDATE_EVIDENCE, Mode
 from rlvr.runs.batches import Batches, BatchReader, RecordedBatch
 from rlvr.runs.columns import just, shaped, wanted_schema
-from rlvr.runs.executing import locked_database
+from rlvr.runs.executing import MEMORY_LIMIT, locked_database
 from rlvr.runs.files import Damage, every_column
 from rlvr.runs.filtering import NO_BOUNDS, Bounds
 from rlvr.runs.filtering.names import REWARDS, quoted
@@ -70,6 +71,8 @@ CREATE TABLE held.logged (
     step BIGINT, attempt BIGINT, mode VARCHAR, logged_at DOUBLE, name VARCHAR, value DOUBLE);
 """
 
+_NO_CONTENT = "DELETE FROM held.calls; DELETE FROM held.without_calls; DELETE FROM held.parts"
+
 _CALLS = """
 INSERT INTO held.calls
 SELECT rid, c.turn, c.name, c.duration_s, left(c.error, {chars}),
@@ -81,13 +84,17 @@ FROM (
     FROM (SELECT id, tool_results AS payload FROM incoming) i JOIN held.rollouts r ON r.id = i.id
 )
 """
+_NO_LIST = "CASE WHEN json_valid({0}) THEN json_type({0}) <> 'ARRAY' ELSE {0} IS NOT NULL END"
+"""Whether a text, which may be absent, is anything but a JSON list."""
 
 _PARTS = """
 INSERT INTO held.parts
-SELECT rid, place, name, value, shape.weight, coalesce(shape.status, 'ok')
+SELECT rid, place, name, value, shape.weight,
+       CASE WHEN NOT lost THEN coalesce(shape.status, 'ok') END
 FROM (
     SELECT r.rid, place, i.name, i.value,
-        from_json({payload}, '{{"weight": "DOUBLE", "status": "VARCHAR"}}') AS shape
+        from_json({payload}, '{{"weight": "DOUBLE", "status": "VARCHAR"}}') AS shape,
+        shapes IS NULL AS lost
     FROM incoming i JOIN held.rollouts r ON r.id = i.id
 )
 """
@@ -136,9 +143,11 @@ class Held:
 
         Raises:
             NewerFormat: a file was written by a newer rlvr.
+            ConfigurationError: they take more memory than an index may.
         """
         with self._lock:
-            missing = [name for name in columns if name not in self._columns]
+            held = self._columns
+            missing = [name for name in columns if name not in held]
             if missing:
                 self._columns += tuple(dict.fromkeys(missing))
                 self._create()
@@ -148,6 +157,7 @@ class Held:
             try:
                 self._add(new)
             except BaseException:
+                self._columns = held
                 self._create()  # what was half loaded would be loaded twice
                 raise
             return self._next - before
@@ -200,8 +210,7 @@ class Held:
         named = [name for name in self.columns if name != REWARDS]
         cells = ", ".join(f"{quoted(name)} {_SQL_TYPES[_TYPES[name]]}" for name in named)
         self.database.execute(
-            f"CREATE OR REPLACE TABLE held.rollouts (rid BIGINT, {cells});"
-            "DELETE FROM held.calls; DELETE FROM held.without_calls; DELETE FROM held.parts"
+            f"CREATE OR REPLACE TABLE held.rollouts (rid BIGINT, {cells}); {_NO_CONTENT}"
         )
 
     def _tables(self, batches: Sequence[RecordedBatch], names: Sequence[str]) -> Iterator[pa.Table]:
@@ -250,9 +259,36 @@ class Held:
         with self._lock:
             done = self._content[column]
             new = [b for b in self._batches.all() if b.name in self._loaded and b.name not in done]
-            for table in self._tables(new, names):
-                insert(table)
-            done.update(batch.name for batch in new)
+            try:
+                for table in self._tables(new, names):
+                    insert(self._mended(table, column, new))
+                done.update(batch.name for batch in new)
+            except BaseException:
+                for loaded in self._content.values():
+                    loaded.clear()
+                self.database.execute(_NO_CONTENT)  # what was half loaded would be loaded twice
+                raise
+
+    def _mended(self, table: pa.Table, column: str, batches: Sequence[RecordedBatch]) -> pa.Table:
+        """The table with nothing where a cell is no JSON list; the files of these are noted."""
+        bad = _NO_LIST.format(quoted(column))
+        self.database.register("incoming", table)
+        try:
+            found = self.database.execute(f"SELECT id FROM incoming WHERE {bad}").fetchall()
+        finally:
+            self.database.unregister("incoming")
+        if not found:
+            return table
+        ids = {id for (id,) in found}
+        for batch in batches:
+            own = sum(id.startswith(f"{batch.name.stem}-") for id in ids)
+            if own:
+                path = batch.place.path
+                said = f"{path}: the {column} of {own} rollouts are no JSON, and are left out."
+                self._damage.note(path, DamagedFile(said))
+        lost = pc.is_in(table["id"], pa.array(sorted(ids), pa.string()))
+        cells = pc.if_else(lost, pa.scalar(None, pa.string()), table[column])
+        return table.set_column(table.column_names.index(column), column, cells)
 
     def _insert_calls(self, table: pa.Table) -> None:
         lost = table.filter(pc.is_null(table["tool_results"])).select(["id"])
@@ -283,10 +319,15 @@ class Held:
     def _load_files(self, paths: Sequence["Path"], insert: str) -> bool:
         with self._lock:
             new = [path for path in paths if path not in self._files]
-            for path in new:
-                for table in self._damage.tables(path, every_column):
-                    self._with(table, insert)
-            self._files.update(new)
+            try:
+                for path in new:
+                    for table in self._damage.tables(path, every_column):
+                        self._with(table, insert)
+                self._files.update(new)
+            except BaseException:
+                self._files.clear()  # what was half loaded would be loaded twice
+                self.database.execute("DELETE FROM held.notes; DELETE FROM held.logged")
+                raise
             return bool(new)
 
     def _fill(self) -> None:
@@ -321,9 +362,20 @@ class Held:
         )
 
     def _execute(self, statement: str, values: Sequence[object] = ()) -> None:
-        """DuckDB answers Ctrl-C with an error of its own, which is none of ours."""
+        """DuckDB answers Ctrl-C with an error of its own, which is none of ours.
+
+        Raises:
+            ConfigurationError: there is no memory for it.
+        """
+        import duckdb
+
         try:
             self.database.execute(statement, list(values))
+        except duckdb.OutOfMemoryException as error:
+            raise ConfigurationError(
+                f"what the question needs of this run takes more than {MEMORY_LIMIT}; name the"
+                " columns that you need (not *), or filter with where= by step."
+            ) from error
         except RuntimeError as error:
             if str(error) == "Query interrupted":
                 raise KeyboardInterrupt from error

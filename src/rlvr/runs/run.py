@@ -14,6 +14,7 @@ from rlvr.errors import ConfigurationError, DamagedFile, RecordNotFound
 from rlvr.record import (
     Annotation,
     Attempt,
+    Group,
     MetricRow,
     Mode,
     RunInfo,
@@ -158,7 +159,7 @@ class Run:
                     return LaterKnowledge(self.path, self._damage).fill(trajectory)
         raise RecordNotFound(self._no_such_id(id))
 
-    def group(self, group_id: str) -> tuple[Trajectory, ...]:
+    def group(self, group_id: str) -> Group:
         """The rollouts of one group, by sample: of the newest batch that has it.
 
         Raises:
@@ -176,7 +177,7 @@ class Run:
                 f"no group {group_id!r} in {self.place}. A trajectory's group_id names its group."
             )
         later = LaterKnowledge(self.path, self._damage)
-        return tuple(sorted(map(later.fill, rows), key=lambda row: (row.sample, row.id or "")))
+        return Group(sorted(map(later.fill, rows), key=lambda row: (row.sample, row.id or "")))
 
     def updates(self, trajectory: Trajectory) -> tuple[TrajectoryUpdate, ...]:
         """Every optimizer update that trained one of its trajectories, in order."""
@@ -242,6 +243,7 @@ class Run:
         group: str | None = None,
         reward: tuple[float, float] | None = None,
         tool: str | None = None,
+        where: str | None = None,
         roles: "Iterable[Role | str]" = (),
         superseded: bool = False,
         substring: bool = False,
@@ -259,11 +261,13 @@ class Run:
             text: the query; with `substring` a text that is found as it is written, without an
                 index.
             tool: rollouts that called this tool only.
+            where: an expression, as `trajectories` takes it.
             roles: the texts that are searched, such as "tool"; all, if none is named.
             sort: "relevance" or "step"; without it relevance where no more than 5,000 match.
 
         Raises:
-            ConfigurationError: the text is no query, or there is no such mode, role or sort.
+            ConfigurationError: the text is no query, the expression is wrong, or there is no such
+                mode, role or sort.
             StoreError: no index can be made, not even in memory.
         """
         from rlvr.runs.search import Filters, SearchRequest, named_roles, named_sort, search
@@ -274,6 +278,7 @@ class Run:
             mode=_mode(mode),
             group=group,
             reward=reward,
+            ids=self.passing(where, step=step, mode=mode, superseded=superseded),
             tool=tool,
             superseded=superseded,
         )
@@ -301,7 +306,7 @@ class Run:
     @cached_property
     def index(self) -> "RunIndex":
         """Questions over all rollouts, answered from memory; it knows what its last `refresh` saw,
-        the first of which is made by its first question."""
+        the first of which is made by its first question. `sql` and `where` refresh it too."""
         from rlvr.runs.index import RunIndex
 
         return RunIndex(self.path, self._batches, self._damage)
@@ -373,6 +378,24 @@ class Run:
             if superseded or not outdated(batch.name.attempt, batch.name.step)
         ]
 
+    def passing(
+        self,
+        where: str | None,
+        *,
+        mode: Mode | str | None = None,
+        step: int | range | None = None,
+        superseded: bool = False,
+    ) -> frozenset[str] | None:
+        """The ids of the trajectories that pass an expression; None where there is none.
+
+        Raises:
+            ConfigurationError: the expression is wrong.
+        """
+        if where is None:
+            return None
+        found = self.index.ids(where, mode=_mode(mode), step=step, superseded=superseded, anew=True)
+        return frozenset(found)
+
     def _passing(
         self,
         where: str | None,
@@ -382,21 +405,13 @@ class Run:
         superseded: bool,
     ) -> tuple[list[RecordedBatch], frozenset[str] | None]:
         """The batches that have rows which pass, and their ids; None where all rows may."""
-        if where is None:
-            return self._chosen(mode=mode, step=step, superseded=superseded), None
-        ids = self._filtering.ids(where, mode=_mode(mode), step=step, superseded=superseded)
+        ids = self.passing(where, mode=mode, step=step, superseded=superseded)
+        batches = self._chosen(mode=mode, step=step, superseded=superseded)
+        if ids is None:
+            return batches, None
         places = (parse_record_id(id) for id in ids)
         names = {place[0] for place in places if place is not None}
-        batches = self._chosen(mode=mode, step=step, superseded=superseded)
-        return [batch for batch in batches if batch.name in names], frozenset(ids)
-
-    @cached_property
-    def _filtering(self) -> "RunIndex":
-        """The index behind `where`: of the columns alone that the expressions name."""
-        from rlvr.runs.index import RunIndex
-        from rlvr.runs.indexed import ALWAYS
-
-        return RunIndex(self.path, self._batches, self._damage, ALWAYS, looks_anew=True)
+        return [batch for batch in batches if batch.name in names], ids
 
     def _reader(self) -> BatchReader:
         return BatchReader(self._batches, self._damage)

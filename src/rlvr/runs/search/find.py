@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise
 
 from rlvr.codec import pack
@@ -36,24 +37,38 @@ def named_sort(name: str | None) -> Sort | None:
         raise ConfigurationError(f"no order {name!r}; use {' or '.join(Sort)}.") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: `rows` is computed once
 class Filters:
     """Which trajectories are looked at; None leaves a field free. Reward bounds are included.
 
-    `tool` is one that the rollout called. Rows that a newer attempt has superseded are left out
-    unless `superseded`.
+    `ids` are those that alone are looked at. `tool` is one that the rollout called. Rows that a
+    newer attempt has superseded are left out unless `superseded`.
     """
 
     step: int | range | None = None
     mode: Mode | None = None
     group: str | None = None
     reward: tuple[float, float] | None = None
+    ids: frozenset[str] | None = None
     tool: str | None = None
     superseded: bool = False
+
+    @cached_property
+    def rows(self) -> Mapping[str, Sequence[int]] | None:
+        """The rows of `ids` by the stem of their batch; None where all are looked at."""
+        if self.ids is None:
+            return None
+        found: dict[str, list[int]] = {}
+        for id in self.ids:
+            stem, _, row = id.rpartition("-")
+            found.setdefault(stem, []).append(int(row))
+        return found
 
     def shows(self, name: BatchName) -> bool:
         """Whether the rows of a file can pass."""
         if self.mode is not None and name.mode != self.mode:
+            return False
+        if self.rows is not None and name.stem not in self.rows:
             return False
         if self.step is None:
             return True
@@ -141,6 +156,8 @@ def _question(
     connection.executemany(
         "INSERT INTO temp.shown VALUES (?, ?)", [(file.no, at) for at, file in enumerate(shown)]
     )
+    if filters.rows is not None:
+        _keep(connection, shown, filters.rows)
     # Found first, so that SQLite never asks the index anew for each trajectory that is shown.
     source = (
         f"FROM (SELECT rowid AS no, 0.0 AS score FROM text WHERE {matched} LIMIT -1) AS f"
@@ -149,6 +166,20 @@ def _question(
     if conditions:
         source += " WHERE " + " AND ".join(conditions)
     return _Question(source=source, values=values, joined=True)
+
+
+def _keep(
+    connection: sqlite3.Connection,
+    shown: Sequence[IndexedFile],
+    rows: Mapping[str, Sequence[int]],
+) -> None:
+    """The table of the rollouts that pass: their file's number and their row, in one number."""
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS passing (place INTEGER PRIMARY KEY)")
+    connection.execute("DELETE FROM temp.passing")
+    connection.executemany(
+        "INSERT OR IGNORE INTO temp.passing VALUES (?)",
+        (((file.no << 24) | row,) for file in shown for row in rows.get(file.stem, ())),
+    )
 
 
 def _conditions(filters: Filters) -> tuple[list[str], dict[str, object]]:
@@ -160,6 +191,10 @@ def _conditions(filters: Filters) -> tuple[list[str], dict[str, object]]:
     if filters.reward is not None:
         conditions.append("t.reward BETWEEN :lowest AND :highest")
         values["lowest"], values["highest"] = filters.reward
+    if filters.ids is not None:
+        conditions.append(
+            "EXISTS (SELECT 1 FROM temp.passing WHERE place = (t.file << 24) | t.row)"
+        )
     if filters.tool is not None:
         conditions.append(
             "EXISTS (SELECT 1 FROM called WHERE trajectory = t.no"

@@ -126,7 +126,7 @@ def _by_index(
     return SearchPage(
         query=request.text,
         total=found.total,
-        searched=sum(file.stop - file.first - file.portions for file in files),
+        searched=_searched(files, request.filters),
         sort=found.sort,
         hits=tuple(_hits(source, found, word_spans(query.places), request.context)),
         notes=(*notes, *_lacking(files)),
@@ -143,6 +143,13 @@ def _shown(source: Segments, filters: Filters, known: dict[str, IndexedFile]) ->
         if name is not None and filters.shows(name) and (filters.superseded or not outdated(name))
     ]
     return [file for _, file in sorted(chosen, key=lambda pair: _by_step(pair[0]))]
+
+
+def _searched(files: Iterable[IndexedFile], filters: Filters) -> int:
+    """How many rollouts of these files are looked at."""
+    if filters.rows is not None:
+        return sum(len(filters.rows.get(file.stem, ())) for file in files)
+    return sum(file.stop - file.first - file.portions for file in files)
 
 
 def _by_step(name: BatchName) -> tuple[int, BatchName]:

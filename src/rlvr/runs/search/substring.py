@@ -41,6 +41,8 @@ class Needle:
         # A call is searched as NAME(ARGUMENTS), which no column holds.
         if "(" in self.text or ")" in self.text:
             mask[:] = True
+        if self.filters.ids is not None:
+            mask &= self.chosen(table)
         if self.filters.group is not None:
             mask &= np.array(table["group_id"].to_pylist()) == pack(self.filters.group)
         if self.filters.reward is not None:
@@ -48,6 +50,13 @@ class Needle:
             rewards = np.array(table["reward"].to_pylist(), dtype=float)
             mask &= (rewards >= low) & (rewards <= high)
         return mask
+
+    def chosen(self, table: pa.Table) -> "npt.NDArray[np.bool_]":
+        """True for each row whose id the filters name, or where they name none."""
+        ids = self.filters.ids
+        if ids is None:
+            return np.ones(table.num_rows, dtype=np.bool_)
+        return np.array([id in ids for id in table["id"].to_pylist()], dtype=np.bool_)
 
     def is_in(self, row: Mapping[str, Any]) -> bool:
         """Whether the row matches.
@@ -82,7 +91,7 @@ def matching_rows(
 
     for segment in chosen:
         for piece in source.pieces(segment, READ):
-            rollouts += piece.table.num_rows
+            rollouts += int(needle.chosen(piece.table).sum())
             for row in damage.rows(piece.path, piece.table, matching):
                 yield segment, row
         read += segment.size_bytes
