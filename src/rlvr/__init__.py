@@ -20,15 +20,23 @@ if TYPE_CHECKING:
     def preflight(trainer: Any) -> PreflightReport:
         """Check a trainer before its first step; see `rlvr.preflight.checks`."""
 
+    def to_html(value: Any, *, run: Any = None) -> str:
+        """A run, a group or a trajectory as HTML; see `rlvr.notebook`."""
+
+    def load_ipython_extension(shell: Any) -> None:
+        """What `%load_ext rlvr` calls; see `rlvr.notebook`."""
+
 
 __version__ = "0.1.0"
-__all__ = ["Recorder", "__version__", "diagnose", "open_run", "preflight"]
+__all__ = ["Recorder", "__version__", "diagnose", "open_run", "preflight", "to_html"]
 
 _LAZY = {
     "Recorder": ("rlvr.recorder", "Recorder"),
     "diagnose": ("rlvr.diagnosis.loading", "diagnose_run"),
+    "load_ipython_extension": ("rlvr.notebook", "load_ipython_extension"),
     "open_run": ("rlvr.runs", "open_run"),
     "preflight": ("rlvr.preflight.checks", "preflight"),
+    "to_html": ("rlvr.notebook", "to_html"),
 }
 
 

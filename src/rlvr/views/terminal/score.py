@@ -57,7 +57,7 @@ def _steps(advantage: AdvantageArithmetic) -> Iterator[tuple[str, RenderableType
     yield f"group rewards ({len(advantage.rewards)})", Text(rewards)
     yield "mean", Text(number(advantage.mean, 4))
     yield "standard deviation", Text(f"{number(advantage.std, 4)}  (denominator n − 1)")
-    yield "advantage", Text(_formula(advantage))
+    yield "advantage", Text(advantage_formula(advantage))
     if advantage.assumed:
         yield "", Text("whether rewards were scaled is not recorded; this fits best", "dim")
     checked = layout.verdict(advantage.agrees, _disagreement(advantage))
@@ -65,7 +65,8 @@ def _steps(advantage: AdvantageArithmetic) -> Iterator[tuple[str, RenderableType
     yield "recorded", recorded.append("  ").append_text(checked)
 
 
-def _formula(advantage: AdvantageArithmetic) -> str:
+def advantage_formula(advantage: AdvantageArithmetic) -> str:
+    """The formula, with the numbers that it was computed from."""
     difference = f"{number(advantage.reward, 4)} − {number(advantage.mean, 4)}"
     result = number(advantage.recomputed, sign=True)
     if not advantage.scaled:
