@@ -1,5 +1,6 @@
 """Small realistic runs for tests: two-hop questions answered with retrieve calls."""
 
+import functools
 import random
 import statistics
 from collections.abc import Iterator
@@ -61,7 +62,12 @@ def run_info(**changes) -> RunInfo:
 
 def trajectory(**changes) -> Trajectory:
     """One successful rollout: two calls, then the answer."""
-    return replace(_rollout(random.Random(0), step=0, group=0, sample=0, succeeds=True), **changes)
+    return replace(_successful(), **changes)
+
+
+@functools.cache
+def _successful() -> Trajectory:
+    return _rollout(random.Random(0), step=0, group=0, sample=0, succeeds=True)
 
 
 def batches(steps: int = 6, *, learns: bool = True, seed: int = 0) -> Iterator[list[Trajectory]]:

@@ -7,7 +7,16 @@ import pytest
 from tests.builders import odd_trajectory, run_info, trajectory, with_advantages
 
 from rlvr.codec import to_table
-from rlvr.diagnosis import Finding, Healthy, Outcome, Rollouts, RunEvidence, Severity, Unknown
+from rlvr.diagnosis import (
+    Finding,
+    Healthy,
+    Outcome,
+    Rollouts,
+    RunEvidence,
+    Severity,
+    Unknown,
+    diagnose,
+)
 from rlvr.diagnosis.detectors import malformed, tools, truncation, turns, unparsed
 from rlvr.record import Message, Mode, TokenEvidence, ToolCall, ToolResult, Trajectory, Turn
 
@@ -696,3 +705,180 @@ def test_the_only_tool_is_judged_by_all_rollouts() -> None:
 def test_malformed_calls_are_not_the_tools_failures() -> None:
     found = judge("tool-fails", every(2, malformed_call), steps=30)
     assert isinstance(found, Healthy)
+
+
+# Calls that parse, and do not fit their tool
+
+RETRIEVE = {
+    "type": "function",
+    "function": {
+        "name": "retrieve",
+        "parameters": {
+            "type": "object",
+            "properties": {"query": {"type": "string"}, "limit": {"type": "integer"}},
+            "required": ["query"],
+        },
+    },
+}
+
+
+def calling_with(arguments: str, error: str | None, result: str | None = None) -> Change:
+    """Every call is written with these arguments; one of verifiers' tools then raises."""
+
+    def change(rollout: Trajectory, n: int) -> Trajectory:
+        completion = tuple(
+            replace(m, tool_calls=tuple(replace(c, arguments=arguments) for c in m.tool_calls))
+            for m in rollout.completion
+        )
+        results = tuple(
+            replace(r, arguments=arguments, error=error, result=result)
+            for r in rollout.tool_results
+        )
+        return wrong(replace(rollout, completion=completion, tool_results=results))
+
+    return change
+
+
+UNEXPECTED = "TypeError: retrieve() got an unexpected keyword argument 'q'"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tools", "error", "named"),
+    [
+        ('{"q": "x"}', (RETRIEVE,), UNEXPECTED, "unexpected keyword argument 'q'"),
+        ('{"q": "x"}', (), UNEXPECTED, "unexpected keyword argument 'q'"),
+        ('{"q": "x"}', (RETRIEVE,), "refused", "has no argument 'q' (it takes query, limit)"),
+        ('{"limit": 3}', (RETRIEVE["function"],), "refused", "lacks its argument 'query'"),
+    ],
+    ids=["raised", "no-schema", "by-schema", "missing"],
+)
+def test_other_arguments_than_the_tools_are_found_and_named(arguments, tools, error, named):
+    rollouts = trajectories(calling_with(arguments, error))
+    found = only(malformed.detect(evidence_of(rollouts, tools=tools)))
+    assert isinstance(found, Finding), found
+    assert found.severity is Severity.ERROR
+    assert "not those of its schema" in found.sentence
+    assert named in found.sentence
+    assert named in found.examples[0].why
+    assert found.examples[0].turn == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "result"),
+    [
+        ('{"query": "x", "limit": 3}', "LookupError: nothing", None),
+        ('{"q": "x"}', None, "a document"),  # it takes more than its schema says
+        ('{"query": "x"}', "TypeError: inner() got an unexpected keyword argument 'q'", None),
+    ],
+)
+def test_calls_that_fit_or_were_answered_are_not_malformed(arguments, error, result):
+    rollouts = trajectories(calling_with(arguments, error, result))
+    found = only(malformed.detect(evidence_of(rollouts, tools=(RETRIEVE,))))
+    assert isinstance(found, Healthy), found
+
+
+def test_a_tool_that_takes_any_argument_refuses_none():
+    schema = {"properties": {"query": {}}, "additionalProperties": {"type": "string"}}
+    anything = {"type": "function", "function": {"name": "retrieve", "parameters": schema}}
+    rollouts = trajectories(calling_with('{"q": "x"}', "LookupError: nothing"))
+    found = only(malformed.detect(evidence_of(rollouts, tools=(anything,))))
+    assert isinstance(found, Healthy)
+
+
+def test_without_results_the_schema_alone_judges():
+    rollouts = [
+        replace(r, tool_results=(), completion=tuple(m for m in r.completion if m.role != "tool"))
+        for r in trajectories(calling_with('{"q": "x"}', None))
+    ]
+    found = only(malformed.detect(evidence_of(rollouts, tools=(RETRIEVE,))))
+    assert isinstance(found, Finding)
+    assert "has no argument 'q'" in found.sentence
+
+
+@pytest.mark.parametrize("tools", [({},), ({"function": 3},), ({"name": "retrieve"},)])
+def test_tools_without_a_schema_judge_nothing(tools):
+    rollouts = trajectories(calling_with('{"q": "x"}', "LookupError: nothing"))
+    found = only(malformed.detect(evidence_of(rollouts, tools=tools)))
+    assert isinstance(found, Healthy)
+
+
+# Nobody says why a rollout ended
+
+
+def silently(change: Change) -> Change:
+    """The change, without stop and finish reasons."""
+
+    def told(rollout: Trajectory, n: int) -> Trajectory:
+        changed = change(rollout, n)
+        turns = tuple(replace(turn, finish_reason=None) for turn in changed.turns)
+        unknown = replace(changed.evidence, truncated=None)
+        return replace(changed, turns=turns, stop_reason=None, evidence=unknown)
+
+    return told
+
+
+LIMITS = {"max_tokens": 48, "max_turns": 3, "max_seq_len": 512}
+
+
+def test_turns_of_exactly_max_tokens_are_cut_where_no_finish_reason_is_recorded():
+    rollouts = trajectories(silently(cut))
+    found = only(truncation.detect(evidence_of(rollouts, limits=LIMITS)))
+    assert isinstance(found, Finding)
+    assert "max_tokens (48) is the exact length of a turn" in found.sentence
+    assert isinstance(only(truncation.detect(evidence_of(rollouts, limits={}))), Unknown)
+
+
+def test_rollouts_of_one_turn_are_measured_without_their_messages():
+    def one_turn(rollout: Trajectory, n: int) -> Trajectory:
+        long = replace(rollout.evidence, sampled_tokens=48 if n % 2 else 30)
+        return replace(wrong(rollout), completion=rollout.completion[-1:], evidence=long)
+
+    rollouts = trajectories(silently(one_turn))
+    found = only(truncation.detect(evidence_of(rollouts, looked_at=False, limits=LIMITS)))
+    assert isinstance(found, Finding)
+    assert "50% of the rollouts" in found.sentence
+
+
+@pytest.mark.parametrize("change", [sound, cut])
+def test_a_length_accuses_nobody_where_finish_reasons_are_recorded(change):
+    def stopped(rollout: Trajectory, n: int) -> Trajectory:
+        turns = tuple(replace(t, finish_reason="stop") for t in change(rollout, n).turns)
+        return replace(silently(change)(rollout, n), turns=turns)
+
+    found = only(truncation.detect(evidence_of(trajectories(stopped), limits=LIMITS)))
+    assert isinstance(found, Unknown)
+
+
+@pytest.mark.parametrize("limits", [LIMITS, {}], ids=["limit", "no-limit"])
+def test_a_call_as_the_last_message_is_the_turn_limit_where_no_reason_is_recorded(limits):
+    def open_call(rollout: Trajectory, n: int) -> Trajectory:
+        call = replace(rollout.completion[0].tool_calls[0], id="c2")
+        last = replace(rollout.completion[-1], tool_calls=(call,))
+        return wrong(replace(rollout, completion=(*rollout.completion[:-1], last)))
+
+    found = only(turns.detect(evidence_of(trajectories(silently(open_call)), limits=limits)))
+    assert isinstance(found, Finding)
+    assert found.severity is Severity.ERROR
+    assert "their last messages tell" in found.sentence
+    answered = only(turns.detect(evidence_of(trajectories(silently(sound)), limits=limits)))
+    assert not isinstance(answered, Finding)
+    early = only(
+        turns.detect(evidence_of(trajectories(silently(open_call)), limits={"max_turns": 9}))
+    )
+    assert not isinstance(early, Finding)
+
+
+def test_a_run_whose_tools_never_answer_by_message_does_not_tell_the_turn_limit():
+    def unanswered(rollout: Trajectory, n: int) -> Trajectory:
+        return replace(rollout, completion=rollout.completion[:1], tool_results=())
+
+    found = only(turns.detect(evidence_of(trajectories(silently(unanswered)))))
+    assert isinstance(found, Unknown)
+
+
+def test_what_an_import_lacks_hides_no_finding_that_is_proven_without_it():
+    rollouts = trajectories(silently(cut))
+    absent = {"whether a length limit cut them": ("truncation",), "a": ("turn-limit",)}
+    verdict = diagnose(evidence_of(rollouts, limits=LIMITS, absent=absent))
+    assert verdict.finding("truncation")
+    assert "turn-limit" in [unknown.code for unknown in verdict.unknown]

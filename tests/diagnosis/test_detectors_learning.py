@@ -1,5 +1,6 @@
 """What the diagnosis says of what the reward pays for, and of updates that do not arrive."""
 
+import functools
 import math
 from dataclasses import replace
 
@@ -271,8 +272,19 @@ def more_and_more(step, draw):
     return int(draw.integers(0, 2 + step // 4))
 
 
+@functools.cache
+def paid_for_calls(weight=2.0):
+    """Calls that rise and are paid for, of which the tests of short runs take the last steps."""
+    return calling(more_and_more, weight=weight)
+
+
+def last_steps(given, count):
+    """The last steps of a run of 32 rollouts a step."""
+    return replace(given, rollouts=Rollouts(table=given.rollouts.table[-32 * count :]))
+
+
 def test_calls_that_decide_and_rise_while_answers_stay_are_found():
-    found = outcome_of(paid_calls, calling(more_and_more, weight=2.0))
+    found = outcome_of(paid_calls, paid_for_calls())
     assert found.severity is Severity.WARNING
     assert "calls rose from" in found.sentence
     assert numbers(found)["signs decided by pay for calls now"] > 0.6
@@ -293,6 +305,30 @@ def test_calls_that_begin_to_rise_in_mid_run_are_dated():
         calling(lambda step, draw: int(draw.integers(0, 2 + max(0, step - 10))), weight=3.0),
     )
     assert found.since_step == pytest.approx(10, abs=3)
+
+
+def test_right_answers_that_rose_before_the_calls_do_not_excuse_them():
+    found = outcome_of(
+        paid_calls,
+        calling(
+            lambda step, draw: int(draw.integers(0, 2 + max(0, step - 12))),
+            weight=3.0,
+            correct=lambda step: min(0.1 + 0.05 * step, 0.6),
+        ),
+    )
+    assert found.severity is Severity.WARNING
+    assert "is not proven to rise since step" in found.sentence
+    assert found.since_step == pytest.approx(12, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("weight", "steps", "because"),
+    [(2.0, 12, "too short to tell whether calls rise"), (0.7, 14, "too few to tell whether")],
+)
+def test_calls_in_a_short_run_are_unknown(weight, steps, because):
+    found = outcome_of(paid_calls, last_steps(paid_for_calls(weight), steps))
+    assert isinstance(found, Unknown)
+    assert because in found.because
 
 
 @pytest.mark.parametrize(
@@ -455,12 +491,16 @@ def logged(steps=20, **series):
     )
 
 
+@functools.cache
+def twenty_steps():
+    """A sound run, of which tests change what was logged and configured."""
+    return trained_runs.evidence(trained_runs.rollouts(steps=20))
+
+
 def updates(config=None, **series):
     info = run_info(config={"learning_rate": 1e-6, "max_grad_norm": 1.0, **(config or {})})
-    rows = trained_runs.rollouts(steps=20)
-    return outcome_of(
-        small_updates, trained_runs.evidence(rows, info=info, metrics=logged(**series))
-    )
+    given = replace(twenty_steps(), info=info, metrics=logged(**series))
+    return outcome_of(small_updates, given)
 
 
 @pytest.mark.parametrize(
@@ -517,10 +557,10 @@ def test_a_run_that_learns_all_the_same_gets_a_warning_at_most():
 
 
 def test_what_nobody_logged_is_unknown():
-    rows = trained_runs.rollouts(steps=20)
-    bare = trained_runs.evidence(rows, info=None)
+    bare = replace(twenty_steps(), info=None)
     assert "no learning rate" in outcome_of(small_updates, bare).because
-    short = trained_runs.evidence(rows[:200], info=run_info(config={"learning_rate": 1e-9}))
+    few = Rollouts(table=bare.rollouts.table[:200])
+    short = replace(bare, rollouts=few, info=run_info(config={"learning_rate": 1e-9}))
     assert "warm-up" in outcome_of(small_updates, short).because
     flat = trained_runs.evidence(trained_runs.rollouts(steps=20, rewards=(1.0,)))
     assert "other than 0" in outcome_of(small_updates, flat).because

@@ -373,6 +373,25 @@ def test_token_details_name_the_roles_and_the_first_wrong_token():
 # The gap
 
 
+@pytest.mark.parametrize("loss", [(0, 0, 1, 1, 0, 1), (0, 0, 1, 1, 0, 1, 1, 1)])
+def test_a_mask_of_another_length_than_its_ids_is_found(loss):
+    of = rollouts()
+    details = (with_tokens(of[5], (TRAINED, SPANS, loss, None, None)),)
+    outcome = found_by(mask, of, details=details)
+    assert outcome.severity is Severity.WARNING  # one rollout
+    assert "differ in length" in outcome.sentence
+    assert f"a loss mask of {len(loss)} for 7 tokens" in outcome.examples[0].why
+    assert outcome.examples[0].token in (5, 6)
+    assert outcome.corrupted == 1
+
+
+def test_more_tokens_with_a_loss_than_there_are_is_a_mask_of_another_length():
+    of = rollouts(with_evidence(sequence_tokens=20, trained_tokens=21))
+    outcome = found_by(mask, of)
+    assert outcome.severity is Severity.ERROR
+    assert "differ in length" in outcome.sentence
+
+
 def test_a_gap_that_hidden_context_explains_says_so_and_stays_an_error():
     outcome = found_by(gap, rollouts(lambda rollout: HIDDEN(apart(2.0, 2.0, 2.0)(rollout))))
     assert outcome.severity is Severity.ERROR
@@ -495,6 +514,65 @@ def test_a_gap_in_one_rollout_of_few_is_unknown():
     outcome = found_by(gap, rollouts(apart(2.0, 2.0, 2.0), share=0.1, steps=1, groups=3))
     assert isinstance(outcome, Unknown)
     assert "12 rollouts in 3 groups" in outcome.because
+
+
+LONG = 48
+PLACES = np.arange(LONG + 4)
+
+
+def long_turns(of, by_place):
+    """Token details of one first turn each, its gap by the place in the sequence."""
+    spans = ((0, 4, -1, "prompt"), (4, LONG + 4, 0, "assistant"))
+    loss = (PLACES >= 4).astype(int)
+    sampler = np.where(loss, -1.0, np.nan)
+    trainer = sampler - by_place(PLACES)
+    return tuple(with_tokens(one, (PLACES, spans, loss, sampler, trainer)) for one in of)
+
+
+@pytest.mark.parametrize(
+    ("by_place", "said"),
+    [
+        (lambda places: 0.03 * np.maximum(0, places - 10), "the first tokens of a turn agree"),
+        (lambda places: np.full(len(places), 0.6), "from the first recorded step"),
+    ],
+    ids=["grows", "level"],
+)
+def test_a_gap_that_grows_along_the_first_turn_is_a_matter_of_positions(by_place, said):
+    of = rollouts(apart(0.6, 0.6, 0.6))
+    outcome = found_by(gap, of, details=long_turns(of[-20:], by_place))
+    assert outcome.severity is Severity.ERROR
+    assert said in outcome.sentence
+    numbers = {number.name: number.value for number in outcome.numbers}
+    grows = "first tokens" in said
+    assert (numbers["mean gap, first quarter of the first turn"] < 0.2) is grows
+    assert numbers["mean gap, last quarter of the first turn"] > 0.5
+    assert ("rope scaling" in outcome.remedy) is grows
+    assert outcome.plot.x_label == ("token" if grows else "step")
+
+
+def test_few_long_turns_say_nothing_of_positions():
+    of = rollouts(apart(0.6, 0.6, 0.6))
+    few = long_turns(of[-5:], lambda places: 0.03 * np.maximum(0, places - 10))
+    assert "from the first recorded step" in found_by(gap, of, details=few).sentence
+
+
+def test_the_gap_is_told_by_lag_where_rollouts_have_both():
+    info = replace(ON_TIME, config={"num_batches_ahead": 1})
+
+    def change(rollout):
+        lag = rollout.sample % 2
+        return of_version(lambda step: max(0, step - lag))(apart(*(0.5 + 0.2 * lag,) * 3)(rollout))
+
+    outcome = found_by(gap, rollouts(change, steps=12), info=info)
+    numbers = {number.name: number.value for number in outcome.numbers}
+    assert numbers["mean gap of the newest weights"] == pytest.approx(0.5)
+    assert numbers["mean gap of older weights"] == pytest.approx(0.7)
+
+
+def test_logprobs_of_another_length_than_the_ids_break_nothing():
+    of = rollouts(apart(0.6, 0.6, 0.6))
+    odd = with_tokens(of[7], (TRAINED, SPANS, (1,) * 7, (-1.0,) * 7, (-2.0,) * 5))
+    assert found_by(gap, of, details=(odd,)).severity is Severity.ERROR
 
 
 def test_the_token_of_the_largest_gap_is_opened():

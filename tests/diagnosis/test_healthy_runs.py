@@ -73,8 +73,7 @@ def test_a_defect_of_one_rollout_in_ten_is_found(fault):
     assert found[0].signal == pytest.approx(0.1, abs=0.05)
 
 
-# Calls that begin to pay late in so small a run are named as reward-hacking alone.
-@pytest.mark.parametrize("fault", [f for f in Fault if f is not Fault.CALLS_OUTWEIGH], ids=str)
+@pytest.mark.parametrize("fault", Fault, ids=str)
 def test_a_fault_that_begins_in_mid_run_is_dated(fault):
     onset = 24
     run = replace(faulty_run(fault, onset=onset, steps=36), prompts=6, generations=3)
@@ -86,8 +85,8 @@ def test_a_fault_that_begins_in_mid_run_is_dated(fault):
         assert abs(finding.since_step - onset) <= _SPARSE.get(fault, 2)
 
 
-# Read in the messages of some steps only, or slow to pass the threshold.
-_SPARSE = {Fault.VOID_TURNS: 6, Fault.FROZEN_SAMPLER: 8}
+# Read in the messages of some steps only.
+_SPARSE = {Fault.VOID_TURNS: 6}
 
 
 def test_the_share_of_a_fault_of_the_second_half_is_a_half():

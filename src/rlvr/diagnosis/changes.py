@@ -41,7 +41,12 @@ def change(rollouts: Rollouts, values: Floats) -> Change | None:
     None where the first third or the last steps have fewer than twenty groups, or where the values
     are too large to compute with.
     """
-    early, now = (_means(rollouts, values, where) for where in (rollouts.early, rollouts.recent))
+    return change_between(rollouts, values, rollouts.early, rollouts.recent)
+
+
+def change_between(rollouts: Rollouts, values: Floats, first: Mask, second: Mask) -> Change | None:
+    """The same between two parts of a run: `early` is then that of the first of them."""
+    early, now = (_means(rollouts, values, where) for where in (first, second))
     if min(len(early), len(now)) < ENOUGH_CLUSTERS:
         return None
     with np.errstate(over="ignore", invalid="ignore"):

@@ -162,11 +162,16 @@ def diagnose(evidence: RunEvidence) -> Verdict:
 
 
 def _without_the_absent(outcomes: list[Outcome], evidence: RunEvidence) -> list[Outcome]:
-    """The outcomes, one unknown instead of those that need what an imported run does not hold."""
+    """The outcomes, one unknown instead of those that need what an imported run does not hold.
+
+    A finding stays: what was found was proven without it.
+    """
     lacking: dict[str, list[str]] = {}
     for what, codes in (evidence.info.absent if evidence.info else {}).items():
         for code in codes:
             lacking.setdefault(code, []).append(what)
+    proven = {outcome.code for outcome in outcomes if isinstance(outcome, Finding)}
+    lacking = {code: what for code, what in lacking.items() if code not in proven}
     unknown = [
         Unknown(
             code=code,

@@ -209,6 +209,15 @@ def since_step(
     return int(rollouts.steps[0]) if above is Side.ABOVE else None
 
 
+def dated(
+    rollouts: Rollouts, hits: Mask, threshold: float, trials: Mask | None = None
+) -> int | None:
+    """The step since which what was found is above its threshold: `since_step`, or, where that
+    can't be proven, the step that parts the run best. None without a hit."""
+    proven = since_step(rollouts, hits, threshold, trials)
+    return proven if proven is not None else begins(rollouts, hits, trials)
+
+
 def lost(evidence: RunEvidence, hits: Mask) -> int:
     """How many of the rollouts give no gradient."""
     return int((hits & ~evidence.signal.gives_gradient).sum())

@@ -212,8 +212,8 @@ one prompt differ by less in a run (the demo's turns differ by a tenth from firs
 
 REWRITTEN = 0.2
 """Share of the rollouts of several turns whose history was rendered anew. Sampled ids that a server
-reads again from text part now and then (a tenth of the demo's rollouts in its first step, 1 % of
-them later); a template that rewrites history does it in nearly all."""
+reads again from text part now and then (3 % of the demo's rollouts in the first third of the run,
+0.5 % in its last); a template that rewrites history does it in nearly all."""
 
 VOID = 0.2
 """Share of the rollouts with a turn that neither calls nor answers. SimpleTIR (arXiv 2509.02479)

@@ -80,7 +80,12 @@ class _Call:
         if self.result.error is not None:
             return self.result.error
         text = self.result.result
-        return text if text is not None and _FAILURE.match(text) else None
+        return text if reads_as_failure(text) else None
+
+
+def reads_as_failure(text: str | None) -> bool:
+    """Whether a tool's result begins like an error."""
+    return text is not None and _FAILURE.match(text) is not None
 
 
 def tool_uses(contents: Sequence[Trajectory], *, since: int) -> tuple[ToolUse, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Floats
-from rlvr.analysis.statistics import Side, onset, share
+from rlvr.analysis.statistics import Side, share
 from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.detectors.ceased import Ceased, ceased_finding, ceased_of
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
@@ -23,6 +23,7 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from rlvr.diagnosis.habits import dated
 from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.thresholds import (
     CONSTANT,
@@ -240,7 +241,7 @@ def _saturated(evidence: RunEvidence, components: tuple[_Component, ...]) -> Out
         remedy="a component that is learnt may stay. Where it makes up much of the reward, lower"
         " its weight, make it stricter, or use harder prompts, so that the rest decides the"
         " advantages.",
-        since_step=onset(_at_best(evidence, full[0]), SATURATED),
+        since_step=dated(rollouts, at_best, SATURATED, np.isfinite(full[0].gain)),
     )
 
 

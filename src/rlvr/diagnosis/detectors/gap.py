@@ -5,8 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rlvr.analysis.columns import Mask
-from rlvr.analysis.statistics import Share, Side, onset, share
-from rlvr.diagnosis.detectors.gap_causes import Cause, average, cause_of, start_of
+from rlvr.analysis.statistics import Share, Side, share
+from rlvr.diagnosis.detectors.gap_causes import (
+    Cause,
+    average,
+    cause_of,
+    positions_of,
+    start_of,
+)
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.examples import examples_of
@@ -21,7 +27,9 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from rlvr.diagnosis.habits import dated
 from rlvr.diagnosis.ledger import Reason
+from rlvr.diagnosis.positions import gaps_of
 from rlvr.diagnosis.thresholds import GAP, GAP_COMMON, GAP_SOME
 from rlvr.record import Trajectory
 
@@ -39,6 +47,8 @@ _EXPLANATIONS: Mapping[Cause, str] = {
     " sampling and training",
     Cause.GROWING: "they agreed when training began, so the sampler no longer has the weights that"
     " are trained (sampler-not-updated)",
+    Cause.POSITION: "the first tokens of a turn agree and later ones do not, so the two read long"
+    " sequences otherwise",
     Cause.ALWAYS: "they disagree from the first recorded step and the first turn on, so the two"
     " have another prompt, other weights or another precision",
     Cause.TEMPERATURE: "they disagree from the first recorded step and the first turn on, as they"
@@ -56,6 +66,9 @@ _REMEDIES: Mapping[Cause, str] = {
     Cause.GROWING: "look whether every trained parameter reaches the sampler after each update"
     " (LoRA weights have to be merged, the prefix cache reset), whether an adapter trains with"
     " dropout (disable_dropout=True), then whether the sampler's precision is the trainer's.",
+    Cause.POSITION: "compare what depends on the position on both sides: rope scaling and its"
+    " original length, a sliding window, chunked or quantised caches of keys and values, and the"
+    " longest sequence that each of them takes.",
     Cause.ALWAYS: "compare, in this order, the ids that were served and trained, the checkpoint and"
     " precision of both sides, dropout in the policy (disable_dropout=True), and the temperature at"
     " which both compute logprobs.",
@@ -159,9 +172,11 @@ def _finding(evidence: RunEvidence, where: Mask, severity: Severity, cause: Caus
         " forward of your own: the finding is wrong if that gives the sampler's logprobs and the"
         " trainer's too. `rlvr preflight` does it before the first step.",
         remedy=_REMEDIES[cause],
-        since_step=onset(
-            rollouts.by_step(np.where(gaps.known, gaps.over, np.nan)),
+        since_step=dated(
+            rollouts,
+            gaps.over,
             GAP_COMMON if severity is Severity.ERROR else GAP_SOME,
+            gaps.known,
         ),
     )
 
@@ -173,6 +188,12 @@ def _plot(evidence: RunEvidence, where: Mask, cause: Cause) -> Plot:
             title="mean |trainer - sampler| logprob by turn, in nats",
             series={"gap": gaps.by_turn(where)},
             x_label="turn",
+        )
+    if cause is Cause.POSITION and (found := positions_of(evidence, where)) is not None:
+        return Plot(
+            title="mean |trainer - sampler| logprob by place in the first turn, in nats",
+            series={"gap": list(found.series)},
+            x_label="token",
         )
     return Plot(
         title="mean |trainer - sampler| logprob, in nats",
@@ -221,6 +242,8 @@ def _numbers(evidence: RunEvidence, where: Mask) -> tuple[Number, ...]:
         "mean gap in the first steps": (average(gaps.mean, start_of(evidence)), "nats"),
         "99th percentile in a rollout": (average(p99, where), "nats"),
         "tokens beyond 1 nat": (average(beyond, where), "share"),
+        **_by_lag(evidence, where),
+        **_by_place(evidence, where),
     }
     return tuple(
         Number(name=name, value=value, unit=unit)
@@ -229,17 +252,39 @@ def _numbers(evidence: RunEvidence, where: Mask) -> tuple[Number, ...]:
     )
 
 
+def _by_lag(evidence: RunEvidence, where: Mask) -> dict[str, tuple[float, str]]:
+    """The mean gap of the newest weights and of older ones, where the rollouts have both."""
+    lag = evidence.rollouts.step - evidence.rollouts.numbers("derived_policy_version")
+    mean = evidence.signal.gaps.mean
+    newest, older = average(mean, where & (lag == 0)), average(mean, where & (lag > 0))
+    if not np.isfinite(newest + older):
+        return {}
+    return {
+        "mean gap of the newest weights": (newest, "nats"),
+        "mean gap of older weights": (older, "nats"),
+    }
+
+
+def _by_place(evidence: RunEvidence, where: Mask) -> dict[str, tuple[float, str]]:
+    """The mean gap where long first turns begin and end, where token details were kept."""
+    found = positions_of(evidence, where)
+    if found is None:
+        return {}
+    return {
+        "mean gap, first quarter of the first turn": (found.start, "nats"),
+        "mean gap, last quarter of the first turn": (found.end, "nats"),
+    }
+
+
 def _largest(details: Sequence[Trajectory]) -> dict[str, Example]:
     """The token of the largest gap in each rollout with token details, by id."""
     places: dict[str, tuple[float, Example]] = {}
     for trajectory in details:
         for number, sequence in enumerate(trajectory.tokens.sequences if trajectory.tokens else ()):
-            if sequence.sampler_logprobs is None or sequence.trainer_logprobs is None:
+            sampler, trainer = sequence.sampler_logprobs, sequence.trainer_logprobs
+            gap = gaps_of(sequence)
+            if sampler is None or trainer is None or gap is None:
                 continue
-            trained = np.asarray(sequence.loss_mask) > 0
-            sampler = np.asarray(sequence.sampler_logprobs, dtype=np.float64)
-            trainer = np.asarray(sequence.trainer_logprobs, dtype=np.float64)
-            gap = np.where(trained, np.abs(trainer - sampler), np.nan)
             if trajectory.id is None or np.isnan(gap).all():
                 continue
             token = int(np.nanargmax(gap))

@@ -8,6 +8,7 @@ import numpy as np
 from rlvr.analysis.columns import Floats, Mask
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.ledger import Reason
+from rlvr.diagnosis.positions import Positions, positions
 from rlvr.diagnosis.thresholds import GAP
 
 _START_SHARE = 0.1
@@ -18,15 +19,16 @@ class Cause(StrEnum):
     """What a large gap looks like.
 
     explained: the rollouts were trained in another context or on other tokens. history: turns after
-    the first. lag: rollouts of older weights. growing: small when training began. always: from the
-    first turn of the first step on. temperature: so too, of a server that may report logprobs
-    before it divides by the temperature.
+    the first. lag: rollouts of older weights. growing: small when training began. position: later
+    tokens of a first turn, not its first ones. always: from the first turn of the first step on.
+    temperature: so too, of a server that may report logprobs before it divides by the temperature.
     """
 
     EXPLAINED = "explained"
     HISTORY = "history"
     LAG = "lag"
     GROWING = "growing"
+    POSITION = "position"
     ALWAYS = "always"
     TEMPERATURE = "temperature"
 
@@ -60,6 +62,8 @@ def cause_of(evidence: RunEvidence, where: Mask) -> Cause:
         return Cause.GROWING
     if average(gaps.first, where) <= GAP < average(gaps.later, where):
         return Cause.HISTORY
+    if _by_position(evidence, where):
+        return Cause.POSITION
     return Cause.ALWAYS if other_temperature(evidence) is None else Cause.TEMPERATURE
 
 
@@ -69,6 +73,20 @@ def other_temperature(evidence: RunEvidence) -> float | None:
         return None
     temperature = evidence.info.sampling.get("temperature")
     return temperature if isinstance(temperature, int | float) and temperature != 1 else None
+
+
+def _by_position(evidence: RunEvidence, where: Mask) -> bool:
+    """Whether first turns begin as near as rounding makes it, and end far apart."""
+    found = positions_of(evidence, where)
+    if found is None or not found.enough:
+        return False
+    return found.start <= GAP < found.end and found.end > _GROWN * found.start
+
+
+def positions_of(evidence: RunEvidence, where: Mask) -> Positions | None:
+    """The gap by place in the first turn, of the rollouts chosen that have token details."""
+    chosen = {evidence.rollouts.ids[row] for row in np.flatnonzero(where)}
+    return positions([one for one in evidence.details if one.id in chosen])
 
 
 def _growing(evidence: RunEvidence, where: Mask) -> bool:

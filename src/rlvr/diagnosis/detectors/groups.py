@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Mask
-from rlvr.analysis.statistics import ENOUGH_CLUSTERS, Share, Side, onset, share
+from rlvr.analysis.statistics import ENOUGH_CLUSTERS, Share, Side, share
 from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.detectors.wording import listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
@@ -21,6 +21,7 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from rlvr.diagnosis.habits import dated
 from rlvr.diagnosis.ledger import Reason
 from rlvr.diagnosis.repeats import Repeats, repeats
 from rlvr.diagnosis.thresholds import FLAT_COSTLY, FLAT_HOPELESS, FLAT_NOTED
@@ -127,7 +128,6 @@ def _finding(evidence: RunEvidence, severity: Severity, current: _Flat, earlier:
     lost = np.logical_or.reduce([signal.concerned(kind) for kind in _KINDS])
     seen = current if current.any.hits else earlier
     main = max(_KINDS, key=lambda kind: seen.kinds[kind])
-    overall = rollouts.by_step(flat)
     again = repeats(evidence)
     return Finding(
         code=CODE,
@@ -152,7 +152,7 @@ def _finding(evidence: RunEvidence, severity: Severity, current: _Flat, earlier:
         refuted_by="`rlvr show RUN GROUP` lists the rollouts of one of these groups: if their"
         " rewards differ, the finding is wrong.",
         remedy=_REMEDIES[main],
-        since_step=onset(overall, FLAT_NOTED if severity is Severity.NOTE else FLAT_COSTLY),
+        since_step=dated(rollouts, flat, FLAT_NOTED if severity is Severity.NOTE else FLAT_COSTLY),
     )
 
 

@@ -47,22 +47,26 @@ _LOOKALIKES = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Wrong:
-    """Rollouts with foreign tokens in the loss, with own tokens outside of it, and with nothing in
-    it although the policy wrote something and no limit cut it. Shape (rollouts,) each."""
+    """Rollouts with foreign tokens in the loss, with own tokens outside of it, with nothing in it
+    although the policy wrote something and no limit cut it, and with a mask that is longer or
+    shorter than the ids. Shape (rollouts,) each."""
 
     foreign: Mask
     left_out: Mask
     nothing: Mask
+    other_length: Mask
 
     @property
     def any(self) -> Mask:
-        return self.foreign | self.left_out | self.nothing
+        return self.foreign | self.left_out | self.nothing | self.other_length
 
 
 def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     """Rollouts whose loss mask is not that of the sampled tokens."""
     rollouts = evidence.rollouts
     known = rollouts.known("trained_unsampled_tokens") & rollouts.known("sampled_untrained_tokens")
+    wrong = _wrong(evidence)
+    known |= wrong.other_length
     judged = int(known.sum())
     if not judged:
         return (
@@ -72,7 +76,6 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
                 needs="a run recorded by a trainer of rlvr.trainers",
             ),
         )
-    wrong = _wrong(rollouts)
     if not (known & wrong.any).any():
         return (
             Healthy(
@@ -84,8 +87,10 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     return (_finding(evidence, wrong, int(wrong.any.sum()) / judged),)
 
 
-def _wrong(rollouts: Rollouts) -> _Wrong:
+def _wrong(evidence: RunEvidence) -> _Wrong:
+    rollouts = evidence.rollouts
     trained = rollouts.numbers("trained_tokens")
+    unequal = {t.id for t in evidence.details if t.id is not None and _other_length(t) is not None}
     masked_whole = trained == 0
     return _Wrong(
         foreign=rollouts.numbers("trained_unsampled_tokens") > 0,
@@ -93,13 +98,24 @@ def _wrong(rollouts: Rollouts) -> _Wrong:
         nothing=masked_whole
         & (rollouts.numbers("sampled_tokens") > 0)
         & ~rollouts.is_true("truncated"),
+        other_length=(trained > rollouts.numbers("sequence_tokens")) | rollouts.among(unequal),
     )
+
+
+def _other_length(trajectory: Trajectory) -> tuple[int, int, str] | None:
+    """The first sequence whose mask has another length than its ids: its number, the first place
+    that only one of the two has, and why it is wrong."""
+    for number, sequence in enumerate(trajectory.tokens.sequences if trajectory.tokens else ()):
+        mask, ids = len(sequence.loss_mask), len(sequence.ids)
+        if mask != ids:
+            return number, max(min(mask, ids) - 1, 0), f"a loss mask of {mask:,} for {ids:,} tokens"
+    return None
 
 
 def _finding(evidence: RunEvidence, wrong: _Wrong, share: float) -> Finding:
     rollouts, signal = evidence.rollouts, evidence.signal
     chosen = evidence.setting("mask_env_responses") is False
-    only_by_setting = chosen and not (wrong.left_out | wrong.nothing).any()
+    only_by_setting = chosen and not (wrong.left_out | wrong.nothing | wrong.other_length).any()
     severity = severity_of_defect(rollouts, wrong.any, share)
     return Finding(
         code=CODE,
@@ -108,7 +124,9 @@ def _finding(evidence: RunEvidence, wrong: _Wrong, share: float) -> Finding:
         + end_of_defect(rollouts, wrong.any),
         rollouts=len(rollouts),
         lost=int((wrong.nothing & ~signal.gives_gradient).sum()),
-        corrupted=int(signal.concerned(Reason.MASK).sum()),
+        corrupted=int(
+            (signal.concerned(Reason.MASK) | (wrong.other_length & signal.gives_gradient)).sum()
+        ),
         numbers=_numbers(rollouts, wrong, share),
         plot=Plot(
             title="share of the tokens with a loss that nobody sampled, and of the sampled without",
@@ -150,6 +168,8 @@ def _sentence(evidence: RunEvidence, wrong: _Wrong, share: float, *, chosen: boo
         parts.append("some of what it wrote has no loss and is never judged")
     if wrong.nothing.any():
         parts.append("rollouts that no limit cut have no loss at all")
+    if wrong.other_length.any():
+        parts.append("mask and tokens differ in length, so that nobody knows which belong together")
     return f"The loss is on the wrong tokens in {percent(share)} of the rollouts: {listed(parts)}."
 
 
@@ -166,6 +186,9 @@ def _numbers(rollouts: Rollouts, wrong: _Wrong, share: float) -> tuple[Number, .
     if wrong.nothing.any():
         empty = int(wrong.nothing.sum())
         numbers.append(Number(name="without any loss", value=empty, unit="rollouts"))
+    if wrong.other_length.any():
+        count = int(wrong.other_length.sum())
+        numbers.append(Number(name="mask of another length", value=count, unit="rollouts"))
     return tuple(numbers)
 
 
@@ -179,6 +202,8 @@ def _remedy(wrong: _Wrong, *, chosen: bool) -> str:
         )
     if (wrong.left_out | wrong.nothing).any():
         steps.append("give every sampled token a loss mask of 1, its end-of-turn token included")
+    if wrong.other_length.any():
+        steps.append("build the mask with the ids, token by token, and cut both at one place")
     return (
         f"{listed(steps)}. EnhancedGRPOTrainer builds the mask from the sampled ids with the repair"
         ' `sampled_tokens` (repairs="all").'
@@ -207,7 +232,7 @@ def _first_wrong(details: Sequence[Trajectory]) -> dict[str, Example]:
     """The first token of each whose loss is wrong, by id."""
     places = {}
     for trajectory in details:
-        place = next(_wrong_tokens(trajectory), None)
+        place = _other_length(trajectory) or next(_wrong_tokens(trajectory), None)
         if trajectory.id is not None and place is not None:
             number, token, why = place
             places[trajectory.id] = Example(id=trajectory.id, why=why, token=token, sequence=number)

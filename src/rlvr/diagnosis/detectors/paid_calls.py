@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Floats, Mask
-from rlvr.analysis.statistics import Share, Side, Z, bend, onset, share
+from rlvr.analysis.statistics import Share, Side, Z, bend, share
 from rlvr.analysis.within import FLAT_SPREAD, deviations, share_of
-from rlvr.diagnosis.changes import Change, change
+from rlvr.diagnosis.changes import Change, change, change_between
 from rlvr.diagnosis.detectors.wording import listed, percent
 from rlvr.diagnosis.deviations import Deciders
 from rlvr.diagnosis.evidence import RunEvidence
@@ -22,7 +22,9 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
-from rlvr.diagnosis.thresholds import DECIDES, PAYS_CALLS
+from rlvr.diagnosis.habits import dated
+from rlvr.diagnosis.rollouts import Rollouts
+from rlvr.diagnosis.thresholds import DECIDES, HACKED, PAYS_CALLS
 
 CODE = "calls-outweigh-answer"
 
@@ -34,7 +36,10 @@ class _Pay:
     `payers` are the components that rise with the calls of a rollout within its group. `theirs` is
     the part that they decide of the signs decided by them or the outcome. `inverted` is the share
     of the groups with right and wrong rollouts in which the wrong ones earn more on average.
-    `calls` and `answers` are None where the run is too short to compare.
+    `calls`, `answers`, and what both add to the reward, `paid` and `earned`, are None where the run
+    is too short to compare. `rising_since` is the step at which calls begin to rise, and
+    `answers_since` how right answers changed from the first half of the steps after it to the
+    second.
     """
 
     outcome: str
@@ -44,6 +49,10 @@ class _Pay:
     inverted: Share
     calls: Change | None
     answers: Change | None
+    paid: Change | None
+    earned: Change | None
+    rising_since: int | None
+    answers_since: Change | None
 
     @property
     def outweighs(self) -> bool:
@@ -52,9 +61,18 @@ class _Pay:
 
     @property
     def drifts(self) -> bool:
-        """Whether calls are proven to rise and right answers are not."""
-        rises = self.calls is not None and self.calls.rises
-        return rises and not (self.answers is not None and self.answers.rises)
+        """Whether calls are proven to rise and right answers are not, or not any more."""
+        if self.calls is None or not self.calls.rises:
+            return False
+        return self.answers is None or not self.answers.rises or self.stalls
+
+    @property
+    def stalls(self) -> bool:
+        """Whether right answers rose before calls did, and not since; and calls add more than twice
+        to the reward of what right answers can have added to it."""
+        if self.answers_since is None or self.paid is None or self.earned is None:
+            return False
+        return not self.answers_since.rises and self.earned.high < HACKED * self.paid.size
 
 
 def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
@@ -93,15 +111,38 @@ def _payers(deciders: Deciders, outcome: str, calls: Floats) -> tuple[str, ...]:
 def _pay(evidence: RunEvidence, outcome: str, payers: tuple[str, ...], deciders: Deciders) -> _Pay:
     rollouts = evidence.rollouts
     rivals = deciders.by(*payers, outcome) & rollouts.recent
+    calls, answers = rollouts.numbers("derived_num_tool_calls"), rollouts.component(outcome)
+    rising_since = bend(rollouts.by_step(calls))
     return _Pay(
         outcome=outcome,
         payers=payers,
         deciders=deciders,
         theirs=share_of(deciders.by(*payers), rivals, rollouts.group, z=Z),
         inverted=_inverted(evidence, outcome),
-        calls=change(rollouts, rollouts.numbers("derived_num_tool_calls")),
-        answers=change(rollouts, rollouts.component(outcome)),
+        calls=change(rollouts, calls),
+        answers=change(rollouts, answers),
+        paid=change(rollouts, _added(evidence, *payers)),
+        earned=change(rollouts, _added(evidence, outcome)),
+        rising_since=rising_since,
+        answers_since=_halves(rollouts, answers, rising_since),
     )
+
+
+def _added(evidence: RunEvidence, *names: str) -> Floats:
+    """What the components add to the reward of each rollout."""
+    weights = evidence.signal.weights
+    parts = [weights.get(name, 0.0) * evidence.rollouts.component(name) for name in names]
+    return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
+
+
+def _halves(rollouts: Rollouts, values: Floats, since: int | None) -> Change | None:
+    """How the values change from the first to the second half of the steps from `since` on."""
+    steps = rollouts.steps[rollouts.steps >= since] if since is not None else rollouts.steps[:0]
+    if not len(steps):
+        return None
+    middle = steps[len(steps) // 2]
+    first = (rollouts.step >= steps[0]) & (rollouts.step < middle)
+    return change_between(rollouts, values, first, rollouts.step >= middle)
 
 
 def _inverted(evidence: RunEvidence, outcome: str) -> Share:
@@ -212,10 +253,10 @@ def _since(evidence: RunEvidence, pay: _Pay) -> int | None:
     """The step at which calls begin to rise, or since which they decide where they do not."""
     rollouts = evidence.rollouts
     if pay.drifts:
-        return bend(rollouts.by_step(rollouts.numbers("derived_num_tool_calls")))
+        return pay.rising_since
     rivals = pay.deciders.by(*pay.payers, pay.outcome)
     theirs = pay.deciders.by(*pay.payers)
-    return onset(rollouts.by_step(np.where(rivals, theirs, np.nan)), DECIDES)
+    return dated(rollouts, theirs, DECIDES, rivals)
 
 
 def _sentence(pay: _Pay) -> str:
@@ -234,6 +275,10 @@ def _sentence(pay: _Pay) -> str:
             f"; calls rose from {pay.calls.early:.1f} to {pay.calls.now:.1f} a rollout,"
             f" {pay.outcome} went from {pay.answers.early:.2f} to {pay.answers.now:.2f}"
         )
+        if pay.answers.rises:
+            text += (
+                f", and is not proven to rise since step {pay.rising_since}, when calls began to"
+            )
     return f"{text}."
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Ints, Mask
-from rlvr.analysis.statistics import Share, Side, onset, share
+from rlvr.analysis.statistics import Share, Side, share
 from rlvr.diagnosis.detectors.wording import counted, percent
 from rlvr.diagnosis.evidence import RunEvidence
 from rlvr.diagnosis.finding import (
@@ -19,6 +19,7 @@ from rlvr.diagnosis.finding import (
     Severity,
     Unknown,
 )
+from rlvr.diagnosis.habits import dated
 from rlvr.diagnosis.rollouts import Rollouts
 from rlvr.diagnosis.thresholds import REPEATED, UNAFFECTED
 
@@ -254,7 +255,9 @@ def _plot(rollouts: Rollouts, batches: _Batches) -> Plot:
 
 
 def _since_step(rollouts: Rollouts, batches: _Batches) -> int | None:
-    return onset(_by_step(rollouts, batches), REPEATED)
+    again, asked = np.zeros((2, len(rollouts)), np.bool_)
+    again[batches.first], asked[batches.first] = batches.again, True
+    return dated(rollouts, again, REPEATED, asked)
 
 
 def _examples(rollouts: Rollouts, batches: _Batches) -> tuple[Example, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Mask
-from rlvr.analysis.statistics import Z, onset, trend
+from rlvr.analysis.statistics import Z, bend, trend
 from rlvr.diagnosis.detectors.gap_causes import average
 from rlvr.diagnosis.detectors.wording import counted
 from rlvr.diagnosis.evidence import RunEvidence
@@ -139,8 +139,7 @@ def _still(drift: _Drift, updates: Updating) -> Outcome:
 
 def _finding(evidence: RunEvidence, drift: _Drift, updates: Updating) -> Finding:
     rollouts = evidence.rollouts
-    line = max(_BEGUN * drift.start, GAP_LAG if drift.lag else 0.0)
-    since = onset(drift.series, line)
+    since = _since(drift)
     stale = evidence.signal.gives_gradient.copy()
     if since is not None:
         stale &= rollouts.step >= since
@@ -177,6 +176,16 @@ def _finding(evidence: RunEvidence, drift: _Drift, updates: Updating) -> Finding
         " and not logged.",
         since_step=since,
     )
+
+
+def _since(drift: _Drift) -> int | None:
+    """The step of the first batch that lacks an update: that after the bend of the gap, and the
+    first one where it grows from there on."""
+    last_level = bend(drift.series)
+    steps = [step for step, _ in drift.series]
+    if last_level is None or last_level == steps[0]:
+        return steps[0]
+    return next((step for step in steps if step > last_level), last_level)
 
 
 def _sentence(drift: _Drift, since: int | None) -> str:

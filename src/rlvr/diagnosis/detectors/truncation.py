@@ -36,6 +36,8 @@ from rlvr.diagnosis.thresholds import COSTLY_HABIT
 
 CODE = "truncation"
 
+_BY_LENGTH = "is the exact length of a turn whose finish reason nobody recorded"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cut:
@@ -57,8 +59,9 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     """Rollouts with a turn that ended at max_tokens, that outgrew the context, or whose training
     sequence was cut."""
     rollouts = evidence.rollouts
-    known = rollouts.known("stop_reason") | rollouts.known("truncated")
-    cuts = _cuts(evidence)
+    at_limit, measured = _by_length(evidence)
+    known = rollouts.known("stop_reason") | rollouts.known("truncated") | measured
+    cuts = _cuts(evidence, at_limit)
     hits = np.logical_or.reduce([cut.where for cut in cuts])
     if not (known | hits).any():
         return (
@@ -74,10 +77,32 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
         return (found.unknown(CODE, "rollouts were cut at a length limit", COSTLY_HABIT),)
     if standing is Standing.RARE:
         return (_healthy(found),)
-    return (_finding(evidence, found, standing, cuts, hits),)
+    return (_finding(evidence, found, standing, cuts, known | hits),)
 
 
-def _cuts(evidence: RunEvidence) -> tuple[_Cut, ...]:
+def _by_length(evidence: RunEvidence) -> tuple[Mask, Mask]:
+    """Which rollouts have a turn of exactly max_tokens, and which can be measured so: those of
+    which nobody says why they ended, of one turn, or with messages whose turns are counted."""
+    rollouts, limit = evidence.rollouts, evidence.limit("max_tokens")
+    nobody = np.zeros(len(rollouts), np.bool_)
+    turns = [turn for trajectory in evidence.contents for turn in trajectory.turns]
+    if limit is None or any(turn.finish_reason is not None for turn in turns):
+        return nobody, nobody
+    tokens = rollouts.numbers("sampled_tokens")
+    single = (rollouts.numbers("derived_num_turns") == 1) & np.isfinite(tokens)
+    counted, full = set(), set()
+    for trajectory in evidence.contents:
+        lengths = [turn.sampled_tokens for turn in trajectory.turns]
+        if trajectory.id is not None and lengths and None not in lengths:
+            counted.add(trajectory.id)
+            if limit in lengths:
+                full.add(trajectory.id)
+    silent = ~rollouts.known("stop_reason")
+    hits = (single & (tokens == limit)) | rollouts.among(full)
+    return silent & hits, silent & (single | rollouts.among(counted))
+
+
+def _cuts(evidence: RunEvidence, at_limit: Mask) -> tuple[_Cut, ...]:
     rollouts = evidence.rollouts
     turn = (rollouts.numbers("derived_num_cut_turns") > 0) | rollouts.equals(
         "stop_reason", "length"
@@ -87,8 +112,8 @@ def _cuts(evidence: RunEvidence) -> tuple[_Cut, ...]:
         turn, outgrown = np.zeros_like(turn), turn | outgrown
     return (
         _Cut(
-            where=turn,
-            does="ends a turn",
+            where=turn | at_limit,
+            does=_BY_LENGTH if at_limit.any() and not turn.any() else "ends a turn",
             limit_name="max_tokens",
             limit=evidence.limit("max_tokens"),
             remedy="raise max_tokens, the limit of one turn, above what the longest uncut turns"
@@ -155,9 +180,10 @@ def _healthy(found: Habit) -> Healthy:
 
 
 def _finding(
-    evidence: RunEvidence, found: Habit, standing: Standing, cuts: tuple[_Cut, ...], hits: Mask
+    evidence: RunEvidence, found: Habit, standing: Standing, cuts: tuple[_Cut, ...], known: Mask
 ) -> Finding:
     rollouts = evidence.rollouts
+    hits = np.logical_or.reduce([cut.where for cut in cuts])
     span = rollouts.recent if standing is not Standing.HEALED else ~rollouts.recent
     shown = _main_cuts(cuts, span)
     masked = evidence.signal.concerned(Reason.TRUNCATED)
@@ -183,7 +209,7 @@ def _finding(
         ),
         plot=Plot(
             title="share of the rollouts that are cut",
-            series={"cut": rollouts.by_step(hits)},
+            series={"cut": rollouts.by_step(hits, known)},
             y_range=(0.0, 1.0),
         ),
         examples=examples_of(
@@ -208,7 +234,7 @@ def _finding(
         " costs nothing. Or sample the same prompts with twice the limit: if as many are cut,"
         " length is not what they lack.",
         remedy=_capital("; ".join(cut.remedy for cut in shown)) + ".",
-        since_step=since_step(rollouts, hits, COSTLY_HABIT),
+        since_step=since_step(rollouts, hits, COSTLY_HABIT, known),
     )
 
 

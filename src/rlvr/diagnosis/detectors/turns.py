@@ -26,16 +26,17 @@ CODE = "turn-limit"
 def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
     """Rollouts that stopped at the turn limit with a call still open."""
     rollouts = evidence.rollouts
-    known = rollouts.known("stop_reason")
+    left_open, seen = _by_messages(evidence)
+    known = rollouts.known("stop_reason") | seen
     if not known.any():
         return (
             Unknown(
                 code=CODE,
-                because="no rollout recorded why it stopped",
+                because="no rollout recorded why it stopped, and none was read to its last message",
                 needs="stop_reason, which rlvr's trainers record",
             ),
         )
-    hits = rollouts.equals("stop_reason", "max_turns")
+    hits = rollouts.equals("stop_reason", "max_turns") | left_open
     found = habit(rollouts, hits, known)
     standing = found.standing(COSTLY_HABIT)
     if standing is Standing.UNSURE:
@@ -48,18 +49,37 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
                 numbers=found.numbers("rollouts at the turn limit"),
             ),
         )
-    return (_finding(evidence, found, standing, hits),)
+    return (_finding(evidence, found, standing, hits, known),)
 
 
-def _finding(evidence: RunEvidence, found: Habit, standing: Standing, hits: Mask) -> Finding:
+def _by_messages(evidence: RunEvidence) -> tuple[Mask, Mask]:
+    """Which rollouts without a stop reason end with a call, at the limit where there is one, and
+    which were read to their last message. Only runs whose calls are answered by messages tell."""
+    rollouts, limit = evidence.rollouts, evidence.limit("max_turns")
+    silent = ~rollouts.known("stop_reason")
+    told = [t for t in evidence.contents if t.id is not None and t.completion]
+    if not any(message.role == "tool" for t in told for message in t.completion):
+        nobody = np.zeros(len(rollouts), np.bool_)
+        return nobody, nobody
+    calling = rollouts.among({t.id for t in told if t.id and t.completion[-1].tool_calls})
+    if limit is not None:
+        calling &= rollouts.numbers("derived_num_turns") >= limit
+    return silent & calling, silent & rollouts.among({t.id for t in told if t.id})
+
+
+def _finding(
+    evidence: RunEvidence, found: Habit, standing: Standing, hits: Mask, known: Mask
+) -> Finding:
     rollouts = evidence.rollouts
     span = rollouts.recent if standing is not Standing.HEALED else ~rollouts.recent
     turns = rollouts.numbers("derived_num_turns")
-    others = span & ~hits & rollouts.known("stop_reason") & np.isfinite(turns)
+    others = span & ~hits & known & np.isfinite(turns)
+    by_reason = rollouts.equals("stop_reason", "max_turns").any()
     return Finding(
         code=CODE,
         severity=severity(evidence, standing, hits & span),
-        sentence=_sentence(evidence, found, standing, hits & span, others),
+        sentence=_sentence(evidence, found, standing, hits & span, others)
+        + ("" if by_reason else " No stop reason is recorded: their last messages tell."),
         rollouts=len(rollouts),
         lost=lost(evidence, hits),
         numbers=(
@@ -75,7 +95,7 @@ def _finding(evidence: RunEvidence, found: Habit, standing: Standing, hits: Mask
         ),
         plot=Plot(
             title="share of the rollouts that end at the turn limit",
-            series={"at the limit": rollouts.by_step(hits)},
+            series={"at the limit": rollouts.by_step(hits, known)},
             y_range=(0.0, 1.0),
         ),
         examples=examples_of(
@@ -105,7 +125,7 @@ def _finding(evidence: RunEvidence, found: Habit, standing: Standing, hits: Mask
         remedy="Raise max_turns to what the task needs and one more for the answer, tell the model"
         " in the prompt how many turns it has, or force an answer in the last turn by offering no"
         " tools there.",
-        since_step=since_step(rollouts, hits, COSTLY_HABIT),
+        since_step=since_step(rollouts, hits, COSTLY_HABIT, known),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlvr.analysis.columns import Mask
-from rlvr.analysis.statistics import Share, Side, onset, share
+from rlvr.analysis.statistics import Share, Side, share
 from rlvr.analysis.within import FLAT_SPREAD
 from rlvr.diagnosis.detectors.wording import counted, listed, percent
 from rlvr.diagnosis.evidence import RunEvidence
@@ -24,7 +24,7 @@ from rlvr.diagnosis.finding import (
     Unknown,
 )
 from rlvr.diagnosis.forms import Form, FormedAnswer, asked_forms, formed_answer
-from rlvr.diagnosis.habits import first_recent_step
+from rlvr.diagnosis.habits import dated, first_recent_step
 from rlvr.diagnosis.thresholds import COSTLY_HABIT, LARGE_MAJORITY
 
 CODE = "answer-not-parsed"
@@ -136,7 +136,7 @@ def _finding(evidence: RunEvidence, found: _Lost) -> Finding:
     gives = evidence.signal.gives_gradient
     forms = Counter(_named(answer) for answer in found.unread)
     most = found.share.side(LARGE_MAJORITY) is Side.ABOVE
-    by_step = rollouts.by_step(found.empty, rollouts.is_true("derived_reference_in_answer"))
+    stating = rollouts.is_true("derived_reference_in_answer")
     places = {
         answer.id: Example(id=answer.id, why=f"the answer stands {answer.form}", turn=answer.turn)
         for answer in found.unread
@@ -158,7 +158,7 @@ def _finding(evidence: RunEvidence, found: _Lost) -> Finding:
         ),
         plot=Plot(
             title=f"rollouts that end with the reference and get nothing of {found.outcome}",
-            series={"share": by_step},
+            series={"share": rollouts.by_step(found.empty, stating)},
             y_range=(0.0, 1.0),
         ),
         examples=examples_of(
@@ -174,7 +174,7 @@ def _finding(evidence: RunEvidence, found: _Lost) -> Finding:
         f" {listed([form.value for form in _forms(found.unread)])} too, or begin with a short"
         " supervised warm start on the form; where thinking is never closed, raise the length limit"
         " or read the answer from what follows the last </think> only if there is one.",
-        since_step=onset(by_step, max(COSTLY_HABIT, found.share.value / 2)),
+        since_step=dated(rollouts, found.empty, max(COSTLY_HABIT, found.share.value / 2), stating),
     )
 
 
