@@ -745,7 +745,7 @@ UNEXPECTED = "TypeError: retrieve() got an unexpected keyword argument 'q'"
 @pytest.mark.parametrize(
     ("arguments", "tools", "error", "named"),
     [
-        ('{"q": "x"}', (RETRIEVE,), UNEXPECTED, "unexpected keyword argument 'q'"),
+        ('{"q": "x"}', (RETRIEVE,), UNEXPECTED, "has no argument 'q' (it takes query, limit)"),
         ('{"q": "x"}', (), UNEXPECTED, "unexpected keyword argument 'q'"),
         ('{"q": "x"}', (RETRIEVE,), "refused", "has no argument 'q' (it takes query, limit)"),
         ('{"limit": 3}', (RETRIEVE["function"],), "refused", "lacks its argument 'query'"),
@@ -757,7 +757,7 @@ def test_other_arguments_than_the_tools_are_found_and_named(arguments, tools, er
     found = only(malformed.detect(evidence_of(rollouts, tools=tools)))
     assert isinstance(found, Finding), found
     assert found.severity is Severity.ERROR
-    assert "not those of its schema" in found.sentence
+    assert "are not those that it takes" in found.sentence
     assert named in found.sentence
     assert named in found.examples[0].why
     assert found.examples[0].turn == 0

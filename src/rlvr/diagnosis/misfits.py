@@ -68,7 +68,7 @@ def signatures(tools: Sequence[Mapping[str, Json]]) -> dict[str, Signature]:
 def misfits(trajectory: Trajectory, known: Mapping[str, Signature]) -> Iterator[Misfit]:
     """The calls of a rollout that name arguments which their tool does not take, or lack some.
 
-    By the tool's own words where it raised, else by its schema; one that was answered without an
+    By the tool's schema, else by its own words where it raised; one that was answered without an
     error fits whatever the schema says. Calls that are malformed already are not among them.
     """
     results = {(r.turn, r.call_id or r.name): r for r in trajectory.tool_results}
@@ -79,7 +79,7 @@ def misfits(trajectory: Trajectory, known: Mapping[str, Signature]) -> Iterator[
             result = results.get((turn, call.id or call.name))
             if result is not None and result.malformed:
                 continue
-            why = _refused(result) or _unfit(call, known)
+            why = _unfit(call, known) or _refused(result)
             if why is not None and not _answered(result, answers.get(call.id)):
                 yield Misfit(turn=turn, why=why)
 

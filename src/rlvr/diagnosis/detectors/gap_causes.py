@@ -85,7 +85,7 @@ def _by_position(evidence: RunEvidence, where: Mask) -> bool:
 
 def positions_of(evidence: RunEvidence, where: Mask) -> Positions | None:
     """The gap by place in the first turn, of the rollouts chosen that have token details."""
-    chosen = {evidence.rollouts.ids[row] for row in np.flatnonzero(where)}
+    chosen = {evidence.rollouts.ids[int(row)] for row in np.flatnonzero(where)}
     return positions([one for one in evidence.details if one.id in chosen])
 
 

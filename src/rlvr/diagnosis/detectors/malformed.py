@@ -185,7 +185,7 @@ def _sentence(found: Habit, standing: Standing, errors: Counter[str], *, unfit: 
         often = f' Most often ({count} of {errors.total()} looked at): "{text}".'
     do = "reach no tool, because their arguments do not parse or they name none"
     if unfit:
-        do = "can't be taken by a tool, because their arguments are not those of its schema"
+        do = "do not fit their tool, because their arguments are not those that it takes"
     return f"{percent(found.now.value)} of the tool calls{found.then} {do}.{often}"
 
 
