@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import contextmanager
 
 ENVIRONMENT = {
@@ -56,10 +55,6 @@ class S3Server:
         self.process.stdin.close()
         self.process.stdout.close()
 
-    def demand_credentials(self):
-        """Refuse whoever has no account from now on."""
-        urllib.request.urlopen(f"{self.url}/moto-api/reset-auth", data=b"0").close()
-
 
 @contextmanager
 def environment(**values):
@@ -88,7 +83,7 @@ def put(folder, url):
             filesystem.pipe_file(f"{path}/{file.relative_to(folder).as_posix()}", file.read_bytes())
 
 
-def wait_until(true, timeout_s=30.0):
+def wait_until(true, timeout_s=60.0):
     """Wait until it is true."""
     deadline = time.monotonic() + timeout_s
     while not true():

@@ -69,6 +69,7 @@ COMMANDS = {
     "status": ["status", "demo"],
     "parity": ["parity", "demo", "detailed"],
     "compact": ["compact", "demo", "--dry-run"],
+    "mirror": ["mirror", "demo", "mirrored", "--dry-run"],
     "prune": ["prune", "demo", "--drop-tokens", "--dry-run"],
     "search": ["search", "demo", "founder"],
     "forgotten": ["search", "demo", "--forget"],

@@ -12,6 +12,7 @@ from rlvr.cli.export import export
 from rlvr.cli.importing import import_runs
 from rlvr.cli.ledger import ledger
 from rlvr.cli.list import list_runs
+from rlvr.cli.mirror import mirror
 from rlvr.cli.parity import parity
 from rlvr.cli.preflight import CONTEXT, preflight
 from rlvr.cli.prompt import prompt
@@ -42,6 +43,7 @@ def build() -> typer.Typer:
     app.command("import")(import_runs)
     app.command("ledger")(ledger)
     app.command("list")(list_runs)
+    app.command("mirror")(mirror)
     app.command("parity")(parity)
     app.command("preflight", context_settings=CONTEXT)(preflight)
     app.command("prompt")(prompt)

@@ -117,8 +117,8 @@ def writable(opened: Opened, verb: str) -> "Run":
     """
     if opened.run.url is not None:
         raise ConfigurationError(
-            f"`rlvr {verb}` changes a run, and {opened.run.url} can only be read. Name the folder"
-            " that it is mirrored from, and bring the mirror up to it with `rlvr mirror`."
+            f"`rlvr {verb}` needs a run on this machine, and {opened.run.url} can only be read."
+            " Name the folder that it is a mirror of; `rlvr mirror` brings the mirror up to that."
         )
     return opened.run
 
