@@ -5,15 +5,20 @@ python docs/make_pictures.py RUN    that of docs/prompt.md too, from the run tha
 """
 
 import re
+import runpy
 import sys
+import tempfile
 from pathlib import Path
 
 from rich.console import Console, RenderableType
 
 from rlvr.analysis import SUMMARY_COLUMNS, summarise
+from rlvr.analysis.replicates import Wanted
 from rlvr.cli.asking import ask
+from rlvr.cli.comparing import compare_named
 from rlvr.cli.contrast import contrast_page
-from rlvr.cli.contrasting import Wanted, contrast_run
+from rlvr.cli.contrasting import Wanted as Contrasted
+from rlvr.cli.contrasting import contrast_run
 from rlvr.cli.histories import named_example, read_example, read_table
 from rlvr.cli.opening import Opened, open_named, open_sample
 from rlvr.cli.paging import Page
@@ -21,6 +26,7 @@ from rlvr.cli.prompt import example_page
 from rlvr.cli.rewards import examine as examine_rewards
 from rlvr.cli.tools import examine as examine_tools
 from rlvr.diagnosis import diagnose_run
+from rlvr.views.compare import comparison_picture
 from rlvr.views.plots import save_picture
 from rlvr.views.rewards import reward_picture
 from rlvr.views.terminal.run import comparison_view
@@ -42,8 +48,9 @@ def main() -> None:
     upstream = open_sample("upstream")
     verdict = verdict_view(diagnose_run(upstream.run), run=upstream.argument, title="upstream")
     draw_plots()
+    draw_comparison()
     draw("verdict", verdict, title="rlvr diagnose --sample upstream", width=110)
-    found = contrast_run(upstream.run, Wanted())
+    found = contrast_run(upstream.run, Contrasted())
     page = contrast_page(upstream, found, Page(total=0, offset=0, limit=12))
     draw("contrast", page, title="rlvr contrast --sample upstream --limit 12", width=110)
     if len(sys.argv) > 1:
@@ -65,6 +72,16 @@ def draw_plots() -> None:
     save_picture(rewards, PICTURES / "rewards.svg")
     tools = tool_picture(examine_tools(asked), title=asked.named)
     save_picture(tools, PICTURES / "tools.svg")
+
+
+def draw_comparison() -> None:
+    """Draw what `rlvr compare FOLDER --plot FILE` draws of the sweep of the examples."""
+    example = Path(__file__).parents[1] / "examples" / "record_a_sweep.py"
+    with tempfile.TemporaryDirectory() as folder:
+        runpy.run_path(str(example))["main"](Path(folder))
+        found = compare_named([folder], Wanted())
+    picture = comparison_picture(found.comparison, found.measure, passes=found.passes)
+    save_picture(picture, PICTURES / "compare.svg")
 
 
 def draw(name: str, page: RenderableType, *, title: str, width: int = 92) -> None:

@@ -48,6 +48,7 @@ ADDED = {"Finding": {"signal", "page"}, "Example": {"command"}, "SearchHit": {"c
 
 COMMANDS = {
     "runs": ["list", "."],
+    "comparison": ["compare", "."],
     "run": ["show", "demo"],
     "samples": ["show", "--sample"],
     "trajectories": ["show", "demo", "--step", "1"],

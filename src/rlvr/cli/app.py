@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from rlvr.cli.compact import compact
+from rlvr.cli.compare import compare
 from rlvr.cli.contrast import contrast
 from rlvr.cli.demo import demo
 from rlvr.cli.diagnose import diagnose
@@ -36,6 +37,7 @@ def build() -> typer.Typer:
     )
     app.callback()(root)
     app.command("compact")(compact)
+    app.command("compare")(compare)
     app.command("contrast")(contrast)
     app.command("demo")(demo)
     app.command("diagnose")(diagnose)
@@ -87,6 +89,7 @@ def root(
       rlvr rewards outputs/demo         which component decides the advantages
       rlvr search outputs/demo "words"  the trajectories that say so
       rlvr tools outputs/demo           how the tools are used, and since when
+      rlvr compare outputs/sweep        many runs by setting, with seeds as replicates
       rlvr parity outputs/a outputs/b   why two runs score differently
       rlvr import their/run             what another tool recorded, as a run
       rlvr export outputs/demo --to trl --output completions

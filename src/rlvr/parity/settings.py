@@ -10,6 +10,7 @@ from rlvr.parity.result import Blank
 from rlvr.parity.sides import Side
 from rlvr.parity.wording import listed
 from rlvr.record import Json, Mode, RunInfo
+from rlvr.record.settings import flat
 
 OURS = "rlvr."
 """How the trainers begin that record all settings: an empty one then means that there is none."""
@@ -151,17 +152,6 @@ def _settings(side: Side) -> Mapping[str, Mapping[str, Json]]:
         "trainer-configuration": _known(info.config),
     }
     return groups
-
-
-def flat(values: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:
-    """Nested settings by their dotted names; those that are None are left out."""
-    found: dict[str, Json] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        elif value is not None:
-            found[f"{prefix}{name}"] = value
-    return found
 
 
 def _known(values: Mapping[str, Json]) -> dict[str, Json]:

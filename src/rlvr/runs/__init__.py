@@ -6,7 +6,7 @@ from rlvr.runs.compact import (
     carry_out_compacting,
     plan_compacting,
 )
-from rlvr.runs.locate import find_runs, open_run
+from rlvr.runs.locate import find_runs, open_run, run_folders
 from rlvr.runs.prune import PrunePlan, PruneRequest, Removal, carry_out, plan_pruning
 from rlvr.runs.pruned import Pruning
 from rlvr.runs.run import Run
@@ -28,4 +28,5 @@ __all__ = [
     "open_run",
     "plan_compacting",
     "plan_pruning",
+    "run_folders",
 ]

@@ -45,14 +45,20 @@ def find_runs(path: str | Path) -> list[Run]:
     local = local_path(path)
     if local is None:
         return remote_runs(str(path))
-    runs = []
-    for root, folders, _ in os.walk(local):
+    runs = [Run(folder) for folder in run_folders(local)]
+    return sorted(runs, key=lambda run: (run.started_at, run.id))
+
+
+def run_folders(path: Path) -> list[Path]:
+    """The folder of every run at or below a path, by name; none is opened."""
+    found = []
+    for root, folders, _ in os.walk(path):
         folder = Path(root)
         if _is_run(folder):
-            runs.append(Run(folder))
+            found.append(folder)
             folders.clear()
         folders[:] = [name for name in folders if not name.startswith(".")]
-    return sorted(runs, key=lambda run: (run.started_at, run.id))
+    return sorted(found)
 
 
 def _is_run(folder: Path) -> bool:

@@ -112,6 +112,11 @@ class Run:
         self.status()
         return self._damage.files
 
+    @property
+    def damage_met(self) -> tuple[DamagedFile, ...]:
+        """The files that could not be read so far; unlike `damaged` it opens none to find more."""
+        return self._damage.files
+
     def trajectories(
         self,
         *,

@@ -1,11 +1,13 @@
 """Runs of a folder, and trajectories of a run, one a line."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
+from rlvr.codec import dump_plain
+from rlvr.record import Json
 from rlvr.utils.sizes import size_text
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.settings import when
@@ -16,7 +18,11 @@ WIDE = 150
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLine:
-    """What a list says of one run. Rewards are the mean of the first and of the last step."""
+    """What a list says of one run. Rewards are the mean of the first and of the last step.
+
+    `kind` is "training" or "evaluation". `values` are those that were asked for by name, and
+    `problem` is what can't be read of it.
+    """
 
     id: str
     place: str
@@ -32,6 +38,9 @@ class RunLine:
     last_reward: float | None = None
     repairs_on: int | None = None
     repairs_off: int | None = None
+    kind: str = "training"
+    values: Mapping[str, Json] = field(default_factory=dict)
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +69,7 @@ class RunList:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """A line of columns, with the rest beside it or beneath it."""
         columns = ("run", "name", "steps", "rollouts", "reward", "repairs")
-        further = ("model", "trainer", "started", "size", "state")
+        further = ("kind", "model", "trainer", "started", "size", "state")
         if options.max_width >= WIDE:
             text = ("run", "name", "reward", "repairs", *further)
             shown = layout.table(*columns, *further, left=text)
@@ -78,6 +87,29 @@ class RunList:
             yield Text()
             if at:
                 yield Text("  " + joined(_further(self.runs[at - 1])), style="dim")
+
+
+@dataclass(frozen=True, slots=True)
+class RunTable:
+    """A row for each run with the values that were asked for, by their names."""
+
+    ids: Sequence[str]
+    names: Sequence[str]
+    rows: Sequence[Sequence[Json]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table."""
+        heads = [one_line(name, 40) for name in self.names]
+        texts = [
+            head
+            for at, head in enumerate(heads)
+            if any(isinstance(row[at], str) for row in self.rows)
+        ]
+        shown = layout.table("run", *heads, left=("run", *texts))
+        for id, row in zip(self.ids, self.rows, strict=True):
+            cells = (_cell(name, value) for name, value in zip(self.names, row, strict=True))
+            shown.add_row(Text(id, style="bold"), *cells)
+        yield shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +156,18 @@ class TrajectoryList:
         return f"{self.offset + 1:,} to {last:,}" if self.offset else f"{last:,}"
 
 
+def _cell(name: str, value: Json) -> str:
+    if name == "started" and isinstance(value, float):
+        return when(value)
+    if name == "size" and isinstance(value, int):
+        return size_text(value)
+    if value is None:
+        return NOT_RECORDED
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return one_line(value if isinstance(value, str) else dump_plain(value), 60)
+
+
 def _first(run: RunLine, room: int) -> Iterator[RenderableType]:
     yield Text(run.id, style="bold")
     yield Text(one_line(run.name or "", room))
@@ -135,6 +179,7 @@ def _first(run: RunLine, room: int) -> Iterator[RenderableType]:
 
 def _further(run: RunLine) -> tuple[str, ...]:
     return (
+        run.kind,
         one_line(run.model or NOT_RECORDED, 60),
         one_line(run.trainer or NOT_RECORDED, 40),
         when(run.started_at),
