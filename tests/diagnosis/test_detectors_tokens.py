@@ -350,6 +350,14 @@ def test_what_a_limit_cut_and_masked_is_no_wrong_mask():
     assert isinstance(found_by(mask, rollouts(cut, share=0.3)), Healthy)
 
 
+def test_one_sequence_of_several_that_was_cut_and_masked_is_no_wrong_mask():
+    partly = {"trained_tokens": 40, "sampled_untrained_tokens": 14, "sequences": 2}
+    cut = rollouts(with_evidence(truncated=True, **partly), share=0.3)
+    assert isinstance(found_by(mask, cut), Healthy)
+    uncut = rollouts(with_evidence(truncated=False, **partly), share=0.3)
+    assert found_by(mask, uncut).severity is Severity.ERROR
+
+
 def test_rollouts_without_any_loss_that_no_limit_cut_are_lost():
     empty = with_evidence(truncated=False, trained_tokens=0, sampled_untrained_tokens=54)
     outcome = found_by(mask, rollouts(empty))

@@ -191,8 +191,7 @@ class Signal:
             # TRL hides what it masks as truncated from attention too, and learns nothing of it.
             Reason.CONTEXT: (rollouts.numbers("attended_share") < 1.0) & ~empty,
             Reason.TOKENS: rollouts.numbers("ids_match") == 0.0,
-            Reason.MASK: (rollouts.numbers("trained_unsampled_tokens") > 0)
-            | (rollouts.numbers("sampled_untrained_tokens") > 0),
+            Reason.MASK: (rollouts.numbers("trained_unsampled_tokens") > 0) | rollouts.left_out,
             Reason.POLICY: self._wrong_version,
             Reason.GAP: self.gaps.over,
             Reason.COUNTED_ERROR: failed | unscored,

@@ -143,6 +143,16 @@ class Rollouts(Columns):
         return np.asarray(self.step >= self.steps[max(0, len(self.steps) - count)])
 
     @cached_property
+    def left_out(self) -> Mask:
+        """Rollouts with sampled tokens outside of the loss. Shape (rollouts,).
+
+        Without those that were cut and have several sequences: one of them may be masked whole, as
+        a sequence that was cut is.
+        """
+        cut_in_part = self.is_true("truncated") & (self.numbers("sequences") > 1)
+        return np.asarray((self.numbers("sampled_untrained_tokens") > 0) & ~cut_in_part)
+
+    @cached_property
     def early(self) -> Mask:
         """Rollouts of the first third of the steps that are not recent; none in a short run."""
         if not len(self):

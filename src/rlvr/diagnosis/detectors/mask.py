@@ -94,7 +94,7 @@ def _wrong(evidence: RunEvidence) -> _Wrong:
     masked_whole = trained == 0
     return _Wrong(
         foreign=rollouts.numbers("trained_unsampled_tokens") > 0,
-        left_out=(rollouts.numbers("sampled_untrained_tokens") > 0) & ~masked_whole,
+        left_out=rollouts.left_out & ~masked_whole,
         nothing=masked_whole
         & (rollouts.numbers("sampled_tokens") > 0)
         & ~rollouts.is_true("truncated"),
