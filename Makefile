@@ -3,10 +3,11 @@
 #   make test    the whole test suite
 #   make test-vllm   trainings against a real vLLM server on this CPU (docs/vllm.md)
 #   make check   style, types, and who may import whom
-#   make bench   what recording costs, beside others: half an hour (docs/cost.md)
+#   make bench   what recording and reading cost, beside others: hours (docs/cost.md, docs/scale.md)
 PYTHON ?= python3
 VENV ?= .venv
 VENV_INSPECT ?= .venv-inspect
+VENV_TRACKIO ?= .venv-trackio
 VENV_VLLM ?= .venv-vllm
 EXTRAS_dev := dev
 EXTRAS_train := train,wandb
@@ -31,9 +32,11 @@ check: $(VENV)/dev.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/dev.installed $(VENV_INSPECT)/inspect.installed
+bench: $(VENV)/dev.installed $(VENV_INSPECT)/inspect.installed $(VENV_TRACKIO)/trackio.installed
 	$(BIN)/python -m benchmarks.out_of_the_way --inspect $(VENV_INSPECT)/bin/python $(BENCH)
 	$(BIN)/python benchmarks/training_overhead.py
+	$(BIN)/python -m benchmarks.scale --inspect $(VENV_INSPECT)/bin/python \
+		--trackio $(VENV_TRACKIO)/bin/python $(BENCH_SCALE)
 
 # The two recordings that ship with the package, made anew by the demo.
 sample: $(VENV)/train.installed
@@ -62,11 +65,16 @@ sandbox:
 	@command -v bwrap >/dev/null || (apt-get update -qq && apt-get install -y -qq bubblewrap) \
 		|| (echo "bubblewrap is missing: install your system's package of that name"; exit 1)
 
-# Inspect's log writer is only measured. Its requirements are not ours.
+# Inspect's log and Trackio's traces are only measured. Their requirements are not ours.
 $(VENV_INSPECT)/inspect.installed:
 	test -x $(VENV_INSPECT)/bin/python || $(PYTHON) -m venv $(VENV_INSPECT)
 	$(VENV_INSPECT)/bin/pip install --quiet --disable-pip-version-check inspect_ai==0.3.285
 	@touch $@
 
+$(VENV_TRACKIO)/trackio.installed:
+	test -x $(VENV_TRACKIO)/bin/python || $(PYTHON) -m venv $(VENV_TRACKIO)
+	$(VENV_TRACKIO)/bin/pip install --quiet --disable-pip-version-check trackio==0.43.0
+	@touch $@
+
 clean:
-	rm -rf $(VENV_VLLM) $(VENV_INSPECT) $(VENV) build dist outputs
+	rm -rf $(VENV_VLLM) $(VENV_INSPECT) $(VENV_TRACKIO) $(VENV) build dist outputs

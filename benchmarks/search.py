@@ -1,142 +1,26 @@
 """How fast the texts of a run are indexed and searched, and what the index takes.
 
-Records made-up rollouts of 3 to 14 kB (words by Zipf's law, 50,000 of them, in the tools' results
-and the model's turns; system prompts and questions that repeat), indexes them, and asks for a rare
-word, a frequent one, phrases of both, and words of one role.
+Makes a run of the rollouts of `benchmarks.scale` (words by Zipf's law, 50,000 of them), indexes it,
+and asks for a rare word, a frequent one, phrases of both, and words of one role.
 
     python -m benchmarks.search
     python -m benchmarks.search --rollouts 100000 --folder /scratch/search
 """
 
 import argparse
-import random
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from benchmarks.scale.generate import RUN, record
+from benchmarks.scale.index import text_bytes
+from benchmarks.scale.texts import Texts
 
-from rlvr.record import Component, Message, Mode, RunInfo, ToolCall, ToolResult, Trajectory
-from rlvr.recorder import Recorder
 from rlvr.runs import open_run
 from rlvr.runs.search import SearchRequest, Sort, index_path, search
-
-RUN = "20260101-000000-5ea7"
-BATCH, GROUP = 256, 8
-WORDS = 50_000
-SYLLABLES = "ka to ri mo sen dra vel qu ni pol sta em ur lin bo ges tha wy cor fa"
-
-
-class Texts:
-    """Seeded words: the n-th is drawn n**-1.05 times as often as the first."""
-
-    def __init__(self, seed: int) -> None:
-        draw, syllables = random.Random(seed), SYLLABLES.split(" ")
-        words: dict[str, None] = {}
-        while len(words) < WORDS:
-            words["".join(draw.choice(syllables) for _ in range(draw.choice((1, 2, 3, 3, 4))))] = (
-                None
-            )
-        self.words = list(words)
-        chance = np.arange(1, WORDS + 1) ** -1.05
-        self._draw = np.random.default_rng(seed)
-        self._sum = np.cumsum(chance / chance.sum())
-
-    def text(self, words: int) -> str:
-        """So many words, in sentences."""
-        places = np.minimum(np.searchsorted(self._sum, self._draw.random(words)), WORDS - 1)
-        drawn = [self.words[place] for place in places.tolist()]
-        lines = (drawn[at : at + 14] for at in range(0, words, 14))
-        return ".\n".join(" ".join(line) for line in lines)
-
-    def count(self, low: int, high: int) -> int:
-        """A number between the two."""
-        return int(self._draw.integers(low, high))
-
-
-def batches(rollouts: int, texts: Texts) -> Iterator[list[Trajectory]]:
-    """Batches of BATCH rollouts in groups of GROUP."""
-    system = texts.text(80)
-    for step in range(-(-rollouts // BATCH)):
-        rows = []
-        for place in range(min(BATCH, rollouts - step * BATCH)):
-            if place % GROUP == 0:
-                question = texts.text(20)
-            rows.append(rollout(texts, system, question, step, place))
-        yield rows
-
-
-def rollout(texts: Texts, system: str, question: str, step: int, place: int) -> Trajectory:
-    """One rollout of two to five tool calls."""
-    completion: list[Message] = []
-    results: list[ToolResult] = []
-    for turn in range(texts.count(2, 6)):
-        call = ToolCall(id=f"c{turn}", name="retrieve", arguments=f'{{"query": "{texts.text(5)}"}}')
-        found = texts.text(texts.count(80, 400))
-        thought = texts.text(texts.count(15, 80))
-        completion += [
-            Message(role="assistant", content=f"<think>{thought}</think>", tool_calls=(call,)),
-            Message(role="tool", content=found, tool_call_id=call.id),
-        ]
-        results.append(
-            ToolResult(
-                turn=turn,
-                call_id=call.id,
-                name="retrieve",
-                arguments=call.arguments,
-                result=found,
-                duration_s=0.01,
-            )
-        )
-    completion.append(Message(role="assistant", content=f"<answer>{texts.text(3)}</answer>"))
-    score = float(texts.count(0, 2))
-    return Trajectory(
-        run=RUN,
-        mode=Mode.TRAIN,
-        step=step,
-        batch=step,
-        attempt=0,
-        group_id=f"train-b{step:06d}-g{place // GROUP:03d}",
-        sample=place % GROUP,
-        task="made-up",
-        example_id=f"e{step}-{place // GROUP}",
-        finished_at=float(step),
-        question=question,
-        answer="",
-        prompt=(
-            Message(role="system", content=system),
-            Message(role="user", content=question),
-        ),
-        completion=tuple(completion),
-        tool_results=tuple(results),
-        turns=(),
-        stop_reason="answered",
-        components=(Component(name="correct", value=score, weight=1.0),),
-        reward=score,
-        advantage=0.0,
-    )
-
-
-def recorded(folder: Path, rollouts: int, texts: Texts) -> Path:
-    """The run's folder; it is recorded unless it is there already."""
-    path = folder / "rlvr" / RUN
-    if not path.exists():
-        info = RunInfo(run=RUN, created_at=0.0, name="search", trainer="none", model="none")
-        with Recorder.open(folder, info=info, run=RUN) as recorder:
-            for rows in batches(rollouts, texts):
-                recorder.record_batch(rows)
-                recorder.flush(120)
-    return path
-
-
-def text_bytes(path: Path) -> int:
-    """Bytes of the texts of a run, by its JSON columns."""
-    table = open_run(path).to_arrow(["prompt", "completion"], step=0)
-    per_row = table.nbytes / max(table.num_rows, 1)
-    return int(per_row * open_run(path).to_arrow(["step"]).num_rows)
 
 
 def timed(path: Path, caches: Path, request: SearchRequest, rounds: int) -> tuple[int, list[float]]:
@@ -158,9 +42,11 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        texts = Texts(seed=0)
-        path = recorded(folder / str(options.rollouts), options.rollouts, texts)
-        measure(path, folder / "caches", texts.words, options.rounds)
+        place = folder / str(options.rollouts)
+        path = place / "rlvr" / RUN
+        if not path.exists():
+            record(place, options.rollouts)
+        measure(path, folder / "caches", Texts(seed=0).words, options.rounds)
 
 
 def measure(path: Path, caches: Path, words: Sequence[str], rounds: int) -> None:

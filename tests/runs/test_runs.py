@@ -363,3 +363,13 @@ def test_a_torn_note_costs_its_evidence_and_nothing_else(tmp_path):
     assert [t.id for t in run.trajectories()] == ids
     assert run.trajectory(ids[-1]).evidence.gap_mean is None
     assert [path.name in str(damaged) for damaged in run.damaged] == [True]
+
+
+def test_opening_one_trajectory_does_not_load_pandas(tmp_path):
+    with Recorder.open(tmp_path) as recorder:
+        recorder.record_batch([trajectory()])
+    code = (
+        "import sys; from rlvr.runs import open_run; run = open_run(sys.argv[1]);"
+        "run.trajectory('train-s000000-b000000-a00-r000-00000'); assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True)

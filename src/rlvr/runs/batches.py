@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from rlvr.errors import DamagedFile
 from rlvr.record import Mode
+from rlvr.runs.columns import masked
 from rlvr.runs.files import EVERY_ROW, UNREADABLE, Damage, RowFilter
 from rlvr.store import BatchName
 from rlvr.store.layers import BatchFilter, Footers, Place, look
@@ -203,7 +204,7 @@ def _filtered(
     mask = where.mask(file.read(place, where.columns))
     if not any(mask):
         return file.schema.empty_table().select(columns)
-    return file.read(place, columns).filter(pa.array(mask))
+    return masked(file.read(place, columns), mask)
 
 
 def _spans(batches: Iterable[RecordedBatch], *, apart: bool) -> Iterator[list[RecordedBatch]]:

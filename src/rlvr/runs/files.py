@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from rlvr.codec import check_format, pack
 from rlvr.errors import DamagedFile, NewerFormat, RemoteUnavailable, RlvrError
+from rlvr.runs.columns import masked
 
 T = TypeVar("T")
 
@@ -203,7 +204,7 @@ def _read(file: pq.ParquetFile, group: int, columns: list[str], where: RowFilter
     mask = where.mask(file.read_row_group(group, columns=where.columns, use_threads=False))
     if not any(mask):
         return file.schema_arrow.empty_table().select(columns)
-    return file.read_row_group(group, columns=columns, use_threads=False).filter(pa.array(mask))
+    return masked(file.read_row_group(group, columns=columns, use_threads=False), mask)
 
 
 def every_column(present: Sequence[str]) -> list[str]:
