@@ -12,6 +12,7 @@ from rlvr.codec.documents import (
     encode_run,
     encode_vocabulary,
 )
+from rlvr.codec.migrations import MIGRATIONS, Migration, columns_to_read, migrated, migrations_of
 from rlvr.codec.packed import pack_floats, pack_marks, unpack_floats, unpack_marks
 from rlvr.codec.rows import (
     annotations_from_table,
@@ -22,18 +23,22 @@ from rlvr.codec.rows import (
 from rlvr.codec.shapes import to_message
 from rlvr.codec.text import MAX_DEPTH, dump, dump_plain, load, pack, unpack
 from rlvr.codec.trajectories import from_table, has_tokens, to_table
-from rlvr.codec.versions import check_format, mark_pruned, pruned_parts, stamp
+from rlvr.codec.versions import check_format, derived_version, mark_pruned, pruned_parts, stamp
 
 __all__ = [
     "MAX_DEPTH",
+    "MIGRATIONS",
+    "Migration",
     "annotations_from_table",
     "annotations_to_table",
     "check_format",
+    "columns_to_read",
     "decode_attempt",
     "decode_document",
     "decode_run",
     "decode_vocabulary",
     "derived_columns",
+    "derived_version",
     "document_fields",
     "dump",
     "dump_plain",
@@ -47,6 +52,8 @@ __all__ = [
     "mark_pruned",
     "metrics_from_table",
     "metrics_to_table",
+    "migrated",
+    "migrations_of",
     "pack",
     "pack_floats",
     "pack_marks",

@@ -48,6 +48,15 @@ def check_version(version: int, where: str) -> None:
         )
 
 
+def derived_version(metadata: Mapping[bytes, bytes] | None) -> int:
+    """Version of the derived columns of a file, by its metadata; the present one if it is silent.
+
+    Tables that are read hold the file's own metadata; one that was just made holds the present.
+    """
+    version = (metadata or {}).get(_DERIVED_KEY, b"")
+    return int(version) if version.isdigit() else DERIVED_VERSION
+
+
 def mark_pruned(schema: pa.Schema, notes: Sequence[Pruned]) -> pa.Schema:
     """The schema with a note of what was taken out of its file: removal and note are one write."""
     shapes = [

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from rlvr.codec import columns_to_read
 from rlvr.errors import ConfigurationError
 from rlvr.schema import COLUMNS, TOKENS, Kind
 
@@ -19,8 +20,8 @@ def without_tokens(present: Sequence[str]) -> list[str]:
 
 
 def just(wanted: Sequence[str]) -> Callable[[Sequence[str]], list[str]]:
-    """Those of the wanted columns that a file has."""
-    return lambda present: [name for name in wanted if name in set(present)]
+    """Those of the wanted columns that a file has, and what a migration makes others from."""
+    return lambda present: columns_to_read(wanted, present)
 
 
 def wanted_schema(columns: Iterable[str] | None) -> pa.Schema:
