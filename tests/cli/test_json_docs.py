@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from builders import token_details, trajectory, write_run
+from rlvr.checking import RunCheck, Wrong
 from rlvr.cli.app import build
 from rlvr.cli.evaluating import _values as evaluation_values
 from rlvr.cli.preflight import show_report
@@ -29,6 +30,8 @@ RECORDS = {
     kind.__name__: kind
     for kind in (
         RunLine,
+        RunCheck,
+        Wrong,
         TrajectoryLine,
         SearchHit,
         Trajectory,
@@ -69,6 +72,7 @@ COMMANDS = {
     "tools": ["tools", "demo"],
     "status": ["status", "demo"],
     "parity": ["parity", "demo", "detailed"],
+    "check": ["check", "demo"],
     "compact": ["compact", "demo", "--dry-run"],
     "mirror": ["mirror", "demo", "mirrored", "--dry-run"],
     "prune": ["prune", "demo", "--drop-tokens", "--dry-run"],

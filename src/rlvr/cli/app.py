@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from rlvr.cli.check import check
 from rlvr.cli.compact import compact
 from rlvr.cli.compare import compare
 from rlvr.cli.contrast import contrast
@@ -36,6 +37,7 @@ def build() -> typer.Typer:
         add_completion=False,
     )
     app.callback()(root)
+    app.command("check")(check)
     app.command("compact")(compact)
     app.command("compare")(compare)
     app.command("contrast")(contrast)
@@ -90,6 +92,7 @@ def root(
       rlvr search outputs/demo "words"  the trajectories that say so
       rlvr tools outputs/demo           how the tools are used, and since when
       rlvr compare outputs/sweep        many runs by setting, with seeds as replicates
+      rlvr check outputs/demo           whether its record is sound
       rlvr parity outputs/a outputs/b   why two runs score differently
       rlvr import their/run             what another tool recorded, as a run
       rlvr export outputs/demo --to trl --output completions

@@ -15,6 +15,8 @@ from rlvr.codec.documents import (
 from rlvr.codec.migrations import MIGRATIONS, Migration, columns_to_read, migrated, migrations_of
 from rlvr.codec.packed import pack_floats, pack_marks, unpack_floats, unpack_marks
 from rlvr.codec.rows import (
+    ANNOTATIONS_SCHEMA,
+    METRICS_SCHEMA,
     annotations_from_table,
     annotations_to_table,
     metrics_from_table,
@@ -22,16 +24,27 @@ from rlvr.codec.rows import (
 )
 from rlvr.codec.shapes import to_message
 from rlvr.codec.text import MAX_DEPTH, dump, dump_plain, load, pack, unpack
-from rlvr.codec.trajectories import from_table, has_tokens, to_table
-from rlvr.codec.versions import check_format, derived_version, mark_pruned, pruned_parts, stamp
+from rlvr.codec.trajectories import check_trajectories, from_table, has_tokens, to_table
+from rlvr.codec.versions import (
+    check_columns,
+    check_format,
+    derived_version,
+    mark_pruned,
+    pruned_parts,
+    stamp,
+)
 
 __all__ = [
+    "ANNOTATIONS_SCHEMA",
     "MAX_DEPTH",
+    "METRICS_SCHEMA",
     "MIGRATIONS",
     "Migration",
     "annotations_from_table",
     "annotations_to_table",
+    "check_columns",
     "check_format",
+    "check_trajectories",
     "columns_to_read",
     "decode_attempt",
     "decode_document",

@@ -16,7 +16,7 @@ _ANNOTATION_TYPES: dict[str, pa.DataType] = {
     "written_at": pa.float64(),
     "payload": pa.string(),
 }
-_ANNOTATIONS = stamp(pa.schema(_ANNOTATION_TYPES))
+ANNOTATIONS_SCHEMA = stamp(pa.schema(_ANNOTATION_TYPES))
 
 _METRIC_TYPES: dict[str, pa.DataType] = {
     "step": pa.int64(),
@@ -25,7 +25,7 @@ _METRIC_TYPES: dict[str, pa.DataType] = {
     "logged_at": pa.float64(),
     "values": pa.map_(pa.string(), pa.float64()),
 }
-_METRICS = stamp(pa.schema(_METRIC_TYPES))
+METRICS_SCHEMA = stamp(pa.schema(_METRIC_TYPES))
 
 
 def annotations_to_table(annotations: Sequence[Annotation]) -> pa.Table:
@@ -41,7 +41,7 @@ def annotations_to_table(annotations: Sequence[Annotation]) -> pa.Table:
         }
         for note in annotations
     ]
-    return pa.Table.from_pylist(rows, schema=_ANNOTATIONS)
+    return pa.Table.from_pylist(rows, schema=ANNOTATIONS_SCHEMA)
 
 
 def annotations_from_table(table: pa.Table) -> Iterator[Annotation]:
@@ -76,7 +76,7 @@ def metrics_to_table(rows: Sequence[MetricRow]) -> pa.Table:
         }
         for row in rows
     ]
-    return pa.Table.from_pylist(cells, schema=_METRICS)
+    return pa.Table.from_pylist(cells, schema=METRICS_SCHEMA)
 
 
 def metrics_from_table(table: pa.Table) -> Iterator[MetricRow]:

@@ -18,7 +18,7 @@ from rlvr.codec.shapes import (
 )
 from rlvr.codec.text import are_packed, dump, dump_leaves, load, pack, unpack
 from rlvr.codec.tokens import to_token_details, token_arrays
-from rlvr.codec.versions import check_format, pruned_parts, stamp
+from rlvr.codec.versions import check_columns, check_format, pruned_parts, stamp
 from rlvr.errors import UndecodableText
 from rlvr.record import (
     Blob,
@@ -30,9 +30,22 @@ from rlvr.record import (
     TokenEvidence,
     Trajectory,
 )
-from rlvr.schema import COLUMNS, CONTENT, COST, DERIVED, EVIDENCE, IDENTITY, MESSAGES, SCORE, Column
+from rlvr.schema import (
+    COLUMNS,
+    CONTENT,
+    COST,
+    DERIVED,
+    EVIDENCE,
+    IDENTITY,
+    MESSAGES,
+    SCORE,
+    TOKENS,
+    Column,
+)
 
 _FIELDS = tuple(column.field for column in COLUMNS)
+_ALWAYS = tuple(column.name for column in IDENTITY + SCORE + COST)
+_TYPES = {column.name: column.type for column in COLUMNS + TOKENS}
 _REWARD, _ADVANTAGE = SCORE[1:]
 _NO_MESSAGES = {column.name: "{}" if column.name == "info" else "[]" for column in MESSAGES}
 
@@ -60,6 +73,19 @@ def to_table(batch: Sequence[Trajectory], *, tokens: bool | None = None) -> pa.T
         arrays += [array for _, array in extra]
         schema += [column.field for column, _ in extra]
     return pa.Table.from_arrays(arrays, schema=stamp(pa.schema(schema)))
+
+
+def check_trajectories(schema: pa.Schema, where: str) -> None:
+    """Refuse a file that can't be one of trajectories, of whatever version.
+
+    Columns of evidence and derived ones were added over time; messages and tokens may be pruned.
+
+    Raises:
+        NewerFormat: a newer rlvr wrote it.
+        DamagedFile: no rlvr wrote it, or something else changed it.
+    """
+    check_format(schema, where)
+    check_columns(schema, _ALWAYS, _TYPES, where)
 
 
 def has_tokens(batch: Sequence[Trajectory]) -> bool:

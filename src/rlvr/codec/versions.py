@@ -1,7 +1,7 @@
 """The version that is written into every file, and the refusal of a newer one."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -45,6 +45,30 @@ def check_version(version: int, where: str) -> None:
         raise NewerFormat(
             f"{where} has format {version}, and this rlvr reads up to {FORMAT_VERSION}. "
             "Upgrade it: pip install --upgrade rlvr"
+        )
+
+
+def check_columns(
+    schema: pa.Schema, needed: Iterable[str], types: Mapping[str, pa.DataType], where: str
+) -> None:
+    """Refuse a file that lacks a column that all of its kind have, or has one of another type.
+
+    Raises:
+        DamagedFile: it does.
+    """
+    lacks = [name for name in needed if name not in schema.names]
+    other = [
+        f"{field.name} as {field.type}"
+        for field in schema
+        if field.name in types and field.type != types[field.name]
+    ]
+    if lacks or other:
+        said = [f"lacks {', '.join(lacks)}"] * bool(lacks) + [f"has {', '.join(other)}"] * bool(
+            other
+        )
+        raise DamagedFile(
+            f"{where} {' and '.join(said)}: something else than rlvr changed it. Restore it from a"
+            " copy; until then it is left out."
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlvr.codec import check_format, pack
+from rlvr.codec import check_columns, check_format, pack
 from rlvr.errors import DamagedFile, NewerFormat, RemoteUnavailable, RlvrError
 from rlvr.runs.columns import masked
 
@@ -162,17 +162,20 @@ class Damage:
     def tables(
         self,
         path: Path,
+        expected: pa.Schema,
         choose: Callable[[Sequence[str]], list[str]],
         where: RowFilter = EVERY_ROW,
     ) -> Iterator[pa.Table]:
         """The rows that pass, one table for each row group; nothing where it can't be read.
 
-        `choose` picks the columns to read from those that the file has.
+        `expected` has the columns of its kind; `choose` picks those to read.
         """
         try:
             self.fetch(path)
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 check_format(file.schema_arrow, str(path))
+                types = dict(zip(expected.names, expected.types, strict=True))
+                check_columns(file.schema_arrow, types, types, str(path))
                 columns = choose(file.schema_arrow.names)
                 for group in range(file.num_row_groups):
                     table = _read(file, group, columns, where)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rlvr.codec import metrics_from_table, unpack, unpack_floats, unpack_marks
+from rlvr.codec import METRICS_SCHEMA, metrics_from_table, unpack, unpack_floats, unpack_marks
 from rlvr.errors import DamagedFile
 from rlvr.record import (
     FORWARD_EVIDENCE,
@@ -44,7 +44,7 @@ def read_metrics(folder: Path, damage: Damage) -> Iterator[MetricRow]:
     """Every metric row, in the order of the files."""
     damage.look()
     for path in metric_files(folder):
-        for table in damage.tables(path, every_column):
+        for table in damage.tables(path, METRICS_SCHEMA, every_column):
             yield from damage.rows(path, table, metrics_from_table)
 
 

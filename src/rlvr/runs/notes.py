@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rlvr.codec import annotations_from_table, pack, unpack
+from rlvr.codec import ANNOTATIONS_SCHEMA, annotations_from_table, pack, unpack
 from rlvr.record import Annotation
 from rlvr.runs.files import Damage, RowFilter, every_column, visible
 from rlvr.store import ANNOTATIONS_FOLDER, annotations_path
@@ -71,7 +71,7 @@ class Notes:
         files: dict[str, list[Path]] = defaultdict(list)
         self._damage.look()
         for path in annotation_files(self._folder, self._kind):
-            for table in self._damage.tables(path, _just_ids):
+            for table in self._damage.tables(path, ANNOTATIONS_SCHEMA, _just_ids):
                 batches: list[Any] = _batches(table).unique().to_pylist()
                 for batch in map(unpack, batches):
                     if path not in files[batch]:
@@ -91,7 +91,7 @@ class Notes:
         if path not in self._held:
             self._held[path] = [
                 table.append_column(_BATCH, _batches(table))
-                for table in self._damage.tables(path, every_column)
+                for table in self._damage.tables(path, ANNOTATIONS_SCHEMA, every_column)
             ]
             if len(self._held) > _HELD_FILES:
                 self._held.popitem(last=False)
@@ -104,7 +104,7 @@ def _batches(table: pa.Table) -> "pa.ChunkedArray[Any]":
 
 
 def _read(path: Path, damage: Damage, where: RowFilter) -> Iterator[Annotation]:
-    for table in damage.tables(path, every_column, where):
+    for table in damage.tables(path, ANNOTATIONS_SCHEMA, every_column, where):
         yield from damage.rows(path, table, annotations_from_table)
 
 

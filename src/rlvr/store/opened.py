@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlvr.codec import check_format
+from rlvr.codec import check_trajectories
 from rlvr.errors import RlvrError
 from rlvr.store.layers import Place
 from rlvr.store.layout import BatchName
@@ -34,7 +34,7 @@ class OpenFile:
         self.path = path
         self._file = pq.ParquetFile(path, page_checksum_verification=True)
         self.schema = self._file.schema_arrow
-        check_format(self.schema, str(path))
+        check_trajectories(self.schema, str(path))
         footer = self._file.metadata
         groups = range(footer.num_row_groups)
         self._starts = list(accumulate((footer.row_group(n).num_rows for n in groups), initial=0))

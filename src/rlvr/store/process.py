@@ -17,7 +17,7 @@ def process_mark(pid: int) -> str | None:
     """
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no system has a number that large
         return None
     except PermissionError:
         pass
