@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rlvr.codec import columns_to_read
+from rlvr.codec import columns_to_read, migrated
 from rlvr.errors import ConfigurationError
+from rlvr.runs.batches import Piece
+from rlvr.runs.files import UNREADABLE, Damage
 from rlvr.schema import COLUMNS, TOKENS, Kind
 
 _TOKEN_NAMES = frozenset(column.name for column in TOKENS)
@@ -38,6 +40,18 @@ def wanted_schema(columns: Iterable[str] | None) -> pa.Schema:
             close = difflib.get_close_matches(name, declared, 3, 0.3) or declared
             raise ConfigurationError(f"no column {name!r}. Did you mean {', '.join(close)}?")
     return pa.schema([declared[name].field for name in columns])
+
+
+def present(piece: Piece, schema: pa.Schema, damage: Damage) -> pa.Table:
+    """A piece that was read with `just`, shaped, with what migrations make of an older file.
+
+    Where its content does not decode, that is noted, and what would be made is null.
+    """
+    try:
+        return shaped(migrated(piece.table), schema)
+    except UNREADABLE as error:
+        damage.note(piece.path, error)
+        return shaped(piece.table, schema)
 
 
 def shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:

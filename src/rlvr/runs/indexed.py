@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rlvr.codec import ANNOTATIONS_SCHEMA, METRICS_SCHEMA
 from rlvr.errors import ConfigurationError, DamagedFile
 from rlvr.record import FORWARD_EVIDENCE, FORWARD_FIELDS, UPDATE_EVIDENCE, Mode
 from rlvr.runs.batches import Batches, BatchReader, RecordedBatch
-from rlvr.runs.columns import just, shaped, wanted_schema
+from rlvr.runs.columns import just, present, wanted_schema
 from rlvr.runs.executing import MEMORY_LIMIT, locked_database
 from rlvr.runs.files import Damage, every_column
 from rlvr.runs.filtering import NO_BOUNDS, Bounds
@@ -189,13 +190,16 @@ class Held:
         )
         columns = "id, kind, source, update, written_at, payload"
         return self._load_files(
-            paths, f"INSERT INTO held.notes ({columns}) SELECT {columns} FROM incoming"
+            paths,
+            ANNOTATIONS_SCHEMA,
+            f"INSERT INTO held.notes ({columns}) SELECT {columns} FROM incoming",
         )
 
     def load_metrics(self) -> None:
         """Load what the trainer logged since the last look."""
         self._load_files(
             metric_files(self._folder),
+            METRICS_SCHEMA,
             "INSERT INTO held.logged SELECT step, attempt, mode, logged_at, v.key, v.value FROM"
             ' (SELECT *, unnest(map_entries("values")) AS v FROM incoming)',
         )
@@ -218,7 +222,7 @@ class Held:
         schema = wanted_schema(names)
         with BatchReader(self._batches, self._damage) as reader:
             pieces = reader.pieces(batches, just(names), apart=False)
-            yield from _gathered(shaped(piece.table, schema) for piece in pieces)
+            yield from _gathered(present(piece, schema, self._damage) for piece in pieces)
 
     def _insert(self, table: pa.Table) -> None:
         arrays: dict[str, Any] = {"rid": pa.array(np.arange(table.num_rows) + self._next)}
@@ -316,12 +320,12 @@ class Held:
         payload = _TAGGED.replace("payload", "json_extract(shapes, '$[' || place || ']')::VARCHAR")
         self._with(parts, _PARTS.format(payload=payload))
 
-    def _load_files(self, paths: Sequence["Path"], insert: str) -> bool:
+    def _load_files(self, paths: Sequence["Path"], expected: pa.Schema, insert: str) -> bool:
         with self._lock:
             new = [path for path in paths if path not in self._files]
             try:
                 for path in new:
-                    for table in self._damage.tables(path, every_column):
+                    for table in self._damage.tables(path, expected, every_column):
                         self._with(table, insert)
                 self._files.update(new)
             except BaseException:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from rlvr.codec import decode_run, decode_vocabulary, from_table, migrated
+from rlvr.codec import decode_run, decode_vocabulary, from_table
 from rlvr.errors import ConfigurationError, DamagedFile, RecordNotFound
 from rlvr.record import (
     Annotation,
@@ -23,9 +23,9 @@ from rlvr.record import (
 )
 from rlvr.remote import Replica
 from rlvr.runs.attempts import read_attempts, supersession
-from rlvr.runs.batches import Batches, BatchReader, Piece, RecordedBatch
-from rlvr.runs.columns import just, shaped, wanted_schema, without_tokens
-from rlvr.runs.files import UNREADABLE, Damage, Origin, RowFilter, every_column
+from rlvr.runs.batches import Batches, BatchReader, RecordedBatch
+from rlvr.runs.columns import just, present, wanted_schema, without_tokens
+from rlvr.runs.files import Damage, Origin, RowFilter, every_column
 from rlvr.runs.later import LaterKnowledge, metric_files, read_metrics
 from rlvr.runs.notes import annotation_files, read_annotations
 from rlvr.runs.pruned import Pruning, read_pruning
@@ -219,7 +219,7 @@ class Run:
         rows = RowFilter(group=group, reward=reward, ids=ids)
         with self._reader() as reader:
             pieces = reader.pieces(batches, just(read.names), rows, apart=False)
-            tables = [shaped(self._present(piece), read) for piece in pieces]
+            tables = [present(piece, read, self._damage) for piece in pieces]
         table = pa.concat_tables(tables) if tables else read.empty_table()
         if filled:
             table = LaterKnowledge(self.path, self._damage).fill_table(table)
@@ -433,14 +433,6 @@ class Run:
 
         for piece in reader.pieces(batches, choose, where):
             yield from self._damage.rows(piece.path, piece.table, decode)
-
-    def _present(self, piece: Piece) -> pa.Table:
-        """The rows of a piece in the present form; as they are, and noted, where it is damaged."""
-        try:
-            return migrated(piece.table)
-        except UNREADABLE as error:
-            self._damage.note(piece.path, error)
-            return piece.table
 
     def _blob(self, sha256: str) -> bytes:
         """The bytes of a blob; none, and noted, where its file is gone."""
