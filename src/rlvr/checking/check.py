@@ -82,7 +82,7 @@ class _Checking:
     def __init__(self, run: Run, scope: Scope) -> None:
         self._run = run
         self._scope = scope
-        self._damage = Damage()
+        self._damage = Damage(run.origin)
         self._batches = Batches(run.path, self._damage)
         self._answers = Answers()
         self._held = Held()
@@ -173,6 +173,7 @@ class _Checking:
         for place in batch.places[1:]:
             self._answers.seen("layers")
             try:
+                self._damage.fetch(place.path)
                 held = files.rows_of([place])
                 other = held.table(0, held.stop - held.first, ["id"])["id"].to_pylist()
             except FileNotFoundError:

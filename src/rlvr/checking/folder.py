@@ -189,6 +189,7 @@ def check_blobs(folder: Path, named: set[str] | None, damage: Damage, answers: A
         answers.seen("blobs")
         present.add(path.name)
         try:
+            damage.fetch(path)
             digest = _sha256(path)
         except OSError as error:
             damage.note(path, error)
@@ -209,7 +210,14 @@ def _sha256(path: Path) -> str:
 
 
 def check_files(run: Run, answers: Answers, *, private: bool) -> int:
-    """Modes of the files, empty ones, and temporaries; returns how many bytes the files take."""
+    """Modes of the files, empty ones, and temporaries; returns how many bytes the files take.
+
+    What lies behind a URL has neither modes nor temporaries, and files are empty until fetched.
+    """
+    if run.origin is not None:
+        for name in ("modes", "leftovers"):
+            answers.unknown(name, "the run lies behind a URL")
+        return run.size_bytes
     size = 0
     for path in sorted(run.path.rglob("*")):
         state = path.lstat()
