@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from rlvr.errors import DamagedFile
 from rlvr.record import Mode
-from rlvr.runs.columns import masked
 from rlvr.runs.files import EVERY_ROW, UNREADABLE, Damage, RowFilter
+from rlvr.runs.masking import masked
 from rlvr.store import BatchName
 from rlvr.store.layers import BatchFilter, Footers, Place, look
 from rlvr.store.opened import OpenFile, OpenFiles

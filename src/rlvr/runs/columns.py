@@ -2,9 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from rlvr.codec import columns_to_read, migrated
@@ -63,11 +61,3 @@ def shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def masked(table: pa.Table, mask: Sequence[bool]) -> pa.Table:
-    """The rows for which the mask is true."""
-    # pa.array would import pandas: a third of a second when one trajectory is opened.
-    bits = pa.py_buffer(np.packbits(np.asarray(mask, dtype=bool), bitorder="little").tobytes())
-    passes: Any = pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits])
-    return table.filter(passes)

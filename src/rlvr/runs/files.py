@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from rlvr.codec import check_columns, check_format, pack
 from rlvr.errors import DamagedFile, NewerFormat, RemoteUnavailable, RlvrError
-from rlvr.runs.columns import masked
+from rlvr.runs.masking import masked
 
 T = TypeVar("T")
 
