@@ -329,6 +329,15 @@ def test_a_query_stops_at_its_time_limit(folder):
     assert run.index.count() == 34
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises here, also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_stops_a_query(folder):
     run = open_run(folder)
     run.index.refresh()
