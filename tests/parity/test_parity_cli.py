@@ -20,7 +20,7 @@ from pairs import (
 )
 from rich.console import Console
 
-from rlvr.cli import parity as verb
+from rlvr.cli import opening
 from rlvr.parity import compare, compare_runs
 from rlvr.record import Mode
 from rlvr.recorder import Recorder
@@ -205,7 +205,7 @@ def test_pruned_messages_leave_numbers_and_an_unknown_prompt(rlvr, tmp_path):
 
 
 def test_reading_much_is_said_on_standard_error_alone(rlvr, monkeypatch):
-    monkeypatch.setattr(verb, "MANY", 400)
+    monkeypatch.setattr(opening, "MANY", 400)
     _, _, err = rlvr("parity", "twin", "eval")
     assert err == f"rlvr: reading 512 rollouts of {TRAIN_ID}\n"
 

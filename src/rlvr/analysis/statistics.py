@@ -98,17 +98,11 @@ def clustered(hits: Floats, trials: Floats, *, z: float = Z) -> Share:
     return share(hit, tried, clusters=min(max(independent, count), tried), z=z)
 
 
-def student_t(z: float, freedom: int) -> float:
-    """Student's t at the normal quantile z: the expansion of M. Abramowitz and I. Stegun, 1964,
-    equation 26.7.5. NaN without a degree of freedom."""
-    if freedom < 1:
-        return math.nan
-    return (
-        z
-        + (z**3 + z) / (4 * freedom)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
-    )
+def student_t(z: float, freedom: float) -> float:
+    """Student's t at the normal quantile z; degrees of freedom may be broken. NaN below one."""
+    from scipy.special import ndtr, stdtrit
+
+    return float(stdtrit(freedom, ndtr(z))) if freedom >= 1 else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,21 +127,12 @@ def mean_of(values: Floats, *, z: float = Z_95) -> Mean:
     return Mean(value=value, low=value - half, high=value + half, count=count)
 
 
-def student_p(t: float, freedom: int) -> float:
-    """The chance that Student's t lies as far from 0 as this, on either side: equations 26.7.3 and
-    26.7.4 of the same book. NaN for NaN, and without a degree of freedom; exact to 1e-15."""
-    if freedom < 1 or math.isnan(t):
-        return math.nan
-    angle = math.atan2(abs(t), math.sqrt(freedom))
-    sine, cosine = math.sin(angle), math.cos(angle)
-    odd = freedom % 2
-    term = cosine if odd else 1.0
-    total = 0.0 if freedom == 1 else term
-    for at in range(2 + odd, freedom - 1, 2):
-        term *= cosine**2 * (at - 1) / at
-        total += term
-    inside = 2 / math.pi * (angle + sine * total) if odd else sine * total
-    return min(max(1.0 - inside, 0.0), 1.0)
+def student_p(t: float, freedom: float) -> float:
+    """The chance that Student's t lies as far from 0 as this, on either side. NaN for NaN, and
+    below one degree of freedom."""
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(freedom, -abs(t))) if freedom >= 1 else math.nan
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:

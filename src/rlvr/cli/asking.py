@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rlvr.cli.opening import Opened, open_named, open_sample, shown_place
-from rlvr.cli.output import say
+from rlvr.cli.opening import Opened, announce, open_named, open_sample, shown_place
 from rlvr.cli.selection import chosen_steps
 from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
-
-MANY = 20_000
-"""Rollouts from which on reading takes more than a moment, so that it is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +66,7 @@ def ask(
     if run is None and not sample:
         raise ConfigurationError("name a run, or use --sample; `rlvr list` shows what there is.")
     opened = open_sample(run or "repaired") if sample else open_named(run or "", foreign=True)
-    recorded = opened.run.status().recorded
-    if recorded > MANY:
-        say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
+    announce(opened)
     if mode is None:
         mode = Mode.TRAIN if opened.run.steps(Mode.TRAIN) else Mode.EVAL
     return Asked(opened=opened, mode=mode, steps=chosen, where=where)

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlvr.cli.asking import MANY
 from rlvr.cli.contrasting import AlignedPair, Contrasted, Wanted, contrast_run, siblings
 from rlvr.cli.diagnose import named_runs, title_of
-from rlvr.cli.opening import SAMPLES, Opened
+from rlvr.cli.opening import SAMPLES, Opened, announce
 from rlvr.cli.output import say, show, show_json
 from rlvr.cli.paging import Page
 from rlvr.cli.selection import Where, chosen_steps
@@ -103,9 +102,7 @@ def contrast(
 
 
 def _contrasted(opened: Opened, asked: Wanted) -> Contrasted:
-    recorded = opened.run.status().recorded
-    if recorded > MANY:
-        say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
+    announce(opened)
     found = contrast_run(opened.run, asked)
     if not found.read:
         why = _why_none(found)

@@ -5,16 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_place
+from rlvr.cli.opening import SAMPLES, Opened, announce, open_named, open_sample, shown_place
 from rlvr.cli.output import say, show, show_json, show_json_line
 from rlvr.cli.selection import Where
 from rlvr.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rlvr.diagnosis import RunEvidence, Verdict
-
-MANY = 20_000
-"""Rollouts from which on reading takes more than a moment, so that it is said."""
 
 
 def diagnose(
@@ -108,14 +105,12 @@ def named_runs(run: str | None, *, sample: bool) -> list[Opened]:
 
 
 def read_evidence(
-    opened: Opened, since: int | None = None, *, where: str | None = None, many: int = MANY
+    opened: Opened, since: int | None = None, *, where: str | None = None, many: int | None = None
 ) -> "RunEvidence":
-    """What a diagnosis reads of the run; says so where it has more than `many` rollouts."""
+    """What a diagnosis reads of the run; says so where it has many rollouts, as `announce` does."""
     from rlvr.diagnosis import load_evidence
 
-    recorded = opened.run.status().recorded
-    if recorded > many:
-        say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
+    announce(opened, many)
     return load_evidence(opened.run, since=since, where=where)
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rlvr.runs import Run
 
 SAMPLES = ("upstream", "repaired")
+MANY = 20_000
+"""Rollouts from which on reading takes more than a moment, so that it is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,13 @@ class Opened:
     run: "Run"
     argument: str
     bundled: bool = False
+
+
+def announce(opened: Opened, many: int | None = None) -> None:
+    """Say that the run is being read, where it has more than `many` rollouts, MANY unless given."""
+    recorded = opened.run.status().recorded
+    if recorded > (MANY if many is None else many):
+        say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
 
 
 def open_named(named: str, *, foreign: bool = False) -> Opened:

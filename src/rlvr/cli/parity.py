@@ -4,16 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rlvr.cli.opening import open_named
-from rlvr.cli.output import say, show, show_json
+from rlvr.cli.opening import announce, open_named
+from rlvr.cli.output import show, show_json
 from rlvr.cli.selection import Where
 from rlvr.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rlvr.parity import Selection
-
-MANY = 20_000
-"""Rollouts from which on reading takes more than a moment, so that it is said."""
 
 _Mode = Literal["train", "eval"]
 
@@ -59,9 +56,7 @@ def parity(
     first = open_named(a)
     second = None if b is None else open_named(b)
     for opened in filter(None, (first, second)):
-        recorded = opened.run.status().recorded
-        if recorded > MANY:
-            say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
+        announce(opened)
     other = second or first
     found = compare_runs(
         first.run,

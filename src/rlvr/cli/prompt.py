@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rlvr.cli.asking import MANY
 from rlvr.cli.contrasting import mode_of
 from rlvr.cli.diagnose import title_of
 from rlvr.cli.histories import (
@@ -17,7 +16,7 @@ from rlvr.cli.histories import (
     read_table,
     tallies,
 )
-from rlvr.cli.opening import Opened, open_named, open_sample
+from rlvr.cli.opening import Opened, announce, open_named, open_sample
 from rlvr.cli.output import say, show, show_bounded_json, show_json
 from rlvr.cli.paging import Page
 from rlvr.cli.plotting import PlotFile, check_plot, write_plot
@@ -90,9 +89,7 @@ def prompt(
     """
     check_plot(plot)
     opened = open_sample(run) if sample else open_named(run, foreign=True)
-    recorded = opened.run.status().recorded
-    if recorded > MANY:
-        say(f"rlvr: reading {recorded:,} rollouts of {opened.run.id}")
+    announce(opened)
     table = read_table(
         opened.run,
         component=component,

@@ -11,6 +11,7 @@ from rlvr.analysis.replicates.compare import (
     Wanted,
     compare_members,
 )
+from rlvr.analysis.replicates.differences import MeanDifference, welch
 from rlvr.analysis.replicates.grouping import (
     Grouped,
     Varying,
@@ -21,7 +22,6 @@ from rlvr.analysis.replicates.grouping import (
     value_text,
 )
 from rlvr.analysis.replicates.scores import CURVE, SCORE_COLUMNS, USE, Curve, read_curve, scores
-from rlvr.analysis.replicates.student import MeanDifference, mean_over, welch
 
 __all__ = [
     "CURVE",
@@ -42,7 +42,6 @@ __all__ = [
     "compare_members",
     "full_name",
     "group_runs",
-    "mean_over",
     "read_curve",
     "scores",
     "short_name",

@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from rlvr.analysis.columns import Floats
+from rlvr.analysis.replicates.differences import MeanDifference, welch
 from rlvr.analysis.replicates.grouping import (
     Grouped,
     Settings,
@@ -21,8 +22,7 @@ from rlvr.analysis.replicates.grouping import (
     short_value,
 )
 from rlvr.analysis.replicates.scores import CURVE, USE, Curve, scores
-from rlvr.analysis.replicates.student import MeanDifference, half_width, mean_over, welch
-from rlvr.analysis.statistics import Mean
+from rlvr.analysis.statistics import Z_95, Mean, mean_of, student_t
 
 MOST_WINDOW = 10
 """Steps that "the last" are unless asked; of short runs a quarter."""
@@ -245,7 +245,7 @@ def _group(
         name=name,
         values=values,
         runs=tuple(runs),
-        numbers={name: mean_over(_known(runs, name)) for name in (*CURVE, *USE)},
+        numbers={name: mean_of(_known(runs, name)) for name in (*CURVE, *USE)},
         curve=tuple(_band(curves)),
         findings={code: codes.count(code) for code in sorted(set(codes))},
     )
@@ -264,9 +264,10 @@ def _band(curves: Sequence[Curve]) -> list[BandPoint]:
         shared = np.intersect1d(shared, steps)
     rows = np.array([curve.values[np.isin(curve.steps, shared)] for curve in curves])
     means = rows.mean(axis=0)
-    # Student's quantile is the same at every step.
-    unit = half_width(1.0, len(curves))
-    half = rows.std(axis=0, ddof=1) * unit if len(curves) > 1 else np.full(len(shared), math.nan)
+    half = np.full(len(shared), math.nan)
+    if len(curves) > 1:
+        quantile = student_t(Z_95, len(curves) - 1)
+        half = rows.std(axis=0, ddof=1) * quantile / math.sqrt(len(curves))
     return [
         BandPoint(step=int(step), mean=float(mean), low=float(mean - h), high=float(mean + h))
         for step, mean, h in zip(shared, means, half, strict=True)
