@@ -94,6 +94,7 @@ LINE = RunLine(
     id="20260801-120000-ab12", place="out", steps=60, trajectories=3840, state="complete",
     name="two-hop", model="tiny", trainer="EnhancedGRPOTrainer", started_at=1785585600.0,
     size_bytes=127_000_000, first_reward=0.2, last_reward=0.9, repairs_on=11, repairs_off=0,
+    kind="training",
 )  # fmt: skip
 
 

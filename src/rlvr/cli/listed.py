@@ -82,8 +82,10 @@ class ListedRun:
         return self._found[1]
 
     @cached_property
-    def kind(self) -> str:
+    def kind(self) -> str | None:
         """Whether it trained or only evaluates: by its settings, or by the rollouts it has."""
+        if self.info is None and not self.steps:
+            return None
         evaluates = self.info is not None and self.info.is_evaluation
         evaluates = evaluates or bool(self.steps and self.mode is Mode.EVAL)
         return "evaluation" if evaluates else "training"

@@ -20,8 +20,8 @@ WIDE = 150
 class RunLine:
     """What a list says of one run. Rewards are the mean of the first and of the last step.
 
-    `kind` is "training" or "evaluation". `values` are those that were asked for by name, and
-    `problem` is what can't be read of it.
+    `kind` is "training" or "evaluation", None where nobody can tell. `values` are those that were
+    asked for by name, and `problem` is what can't be read of it.
     """
 
     id: str
@@ -38,7 +38,7 @@ class RunLine:
     last_reward: float | None = None
     repairs_on: int | None = None
     repairs_off: int | None = None
-    kind: str = "training"
+    kind: str | None = None
     values: Mapping[str, Json] = field(default_factory=dict)
     problem: str | None = None
 
@@ -179,7 +179,7 @@ def _first(run: RunLine, room: int) -> Iterator[RenderableType]:
 
 def _further(run: RunLine) -> tuple[str, ...]:
     return (
-        run.kind,
+        run.kind or NOT_RECORDED,
         one_line(run.model or NOT_RECORDED, 60),
         one_line(run.trainer or NOT_RECORDED, 40),
         when(run.started_at),
