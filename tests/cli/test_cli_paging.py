@@ -126,7 +126,7 @@ def test_a_list_of_runs_is_paged_from_the_newest(rlvr):
     assert [run["id"][:8] for run in page["runs"]] == ["20260801"]
     assert page["next_offset"] is None
     _, _, err = rlvr("list", "many", "--limit", "2")
-    assert "2 of 5 runs; --offset 2 shows older" in err
+    assert "2 of 5 runs; --offset 2 shows those before" in err
 
 
 def test_a_ledger_of_many_steps_is_cut_and_whole_when_asked(rlvr, tmp_path):
