@@ -81,9 +81,9 @@ COMMANDS = {
     "export": ["export", "demo", "--to", "jsonl", "--output", "out.jsonl", "--overwrite"],
     "import": ["import", "chats.jsonl", "--output-dir", "imported"],
 }
-ELSEWHERE = {"rescore", "preflight", "demo", "evaluation", "change"}
+ELSEWHERE = {"rescore", "preflight", "demo", "evaluation", "change", "viewer"}
 """Kinds that need the train extra, made below by the functions that print them; and a watch's,
-made in test_cli_watch."""
+made in test_cli_watch, and a viewer's, made in viewer/test_view.py."""
 
 
 @pytest.fixture(scope="module")

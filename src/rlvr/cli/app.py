@@ -25,6 +25,7 @@ from rlvr.cli.search import search
 from rlvr.cli.show import show
 from rlvr.cli.status import status
 from rlvr.cli.tools import tools
+from rlvr.cli.view import view
 
 
 def build() -> typer.Typer:
@@ -58,6 +59,7 @@ def build() -> typer.Typer:
     app.command("show")(show)
     app.command("status")(status)
     app.command("tools")(tools)
+    app.command("view")(view)
     return app
 
 
@@ -88,6 +90,7 @@ def root(
       rlvr diagnose outputs/demo        why its reward does not improve
       rlvr show outputs/demo            one run on a page
       rlvr show outputs/demo ID         one trajectory in full
+      rlvr view outputs                 all of it in a browser
       rlvr rewards outputs/demo         which component decides the advantages
       rlvr search outputs/demo "words"  the trajectories that say so
       rlvr tools outputs/demo           how the tools are used, and since when

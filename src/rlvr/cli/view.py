@@ -1,0 +1,109 @@
+"""`rlvr view`: runs in a browser."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rlvr.cli.opening import open_named, open_sample
+from rlvr.cli.output import say, show, show_json
+
+if TYPE_CHECKING:
+    from rlvr.viewer.library import Library
+
+
+def view(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN|DIR]", help="A run, or a folder of runs; with --sample, its name."
+        ),
+    ] = None,
+    *,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Show the bundled runs: upstream, repaired.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port; 8421 or the next that is free, unless given."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Allow an address that other machines reach.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A further name by which browsers call it."),
+    ] = None,
+    unix_socket: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Listen on a Unix socket of mode 0600.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document when it listens.")
+    ] = False,
+) -> None:
+    """Show runs in a browser, served from this machine to you alone.
+
+    It prints a URL with a secret token; open it once, and the browser stays signed in. A folder is
+    looked at anew as runs come. Nothing is written, and nothing leaves this machine. On a cluster
+    start it on the login node and reach it through a tunnel.
+
+    \b
+    Example:
+      rlvr view outputs/demo
+      rlvr view outputs --port 9000
+      rlvr view --sample
+      ssh -L 8421:localhost:8421 cluster     then, on this machine, open the URL
+
+    Exit codes: 0 ended by Ctrl-C; 2 no such run, or the port is taken.
+    """
+    from rlvr.viewer.serving import Listening, bind, serve
+
+    library = _library(run, sample=sample)
+    bound = bind(
+        Listening(
+            host=host,
+            port=port,
+            unix_socket=unix_socket,
+            remote=remote,
+            hosts=tuple(allow_host or ()),
+        )
+    )
+    if as_json:
+        show_json("viewer", url=bound.url, port=bound.port, root=library.root)
+    else:
+        show(bound.url)
+    if bound.port is not None:
+        say(f"rlvr: from another machine: ssh -L {bound.port}:localhost:{bound.port} THIS_MACHINE")
+    say("rlvr: Ctrl-C ends it")
+    serve(library, bound)
+
+
+def _library(named: str | None, *, sample: bool) -> "Library":
+    """The run of that name, or the runs of that folder.
+
+    Raises:
+        RunNotFound: there is none.
+    """
+    from rlvr.cli.opening import sample_folder
+    from rlvr.runs import run_folders
+    from rlvr.viewer.library import Library
+
+    if sample:
+        if named is None:
+            return Library(str(sample_folder()))
+        run = open_sample(named).run
+        return Library(run.place, only=run)
+    place = Path(named or ".")
+    if place.is_dir() and len(run_folders(place)) != 1 and not _inside(place):
+        return Library(str(place.absolute()))
+    opened = open_named(named or ".", foreign=True)
+    return Library(opened.run.place, only=opened.run)
+
+
+def _inside(place: Path) -> bool:
+    """Whether the folder is of a run, or in one."""
+    from rlvr.store import RUN_FILE
+
+    folders = (place.absolute(), *place.absolute().parents)
+    return any((folder / RUN_FILE).is_file() for folder in folders)

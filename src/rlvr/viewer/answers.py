@@ -1,0 +1,90 @@
+"""Answers that take a while: computed beside the pages, once for each state of a run, and kept."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+Value = TypeVar("Value")
+
+PATIENCE_S = 1.5
+"""So long a page waits for an answer before it says that it is awaited."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Generic[Value]):
+    """What is known by now. `value` is None until the first answer is there.
+
+    `current`: it is of the run as it is now; an older one is shown meanwhile.
+    """
+
+    value: Value | None
+    current: bool
+
+
+@dataclass(slots=True)
+class _Kept:
+    version: str = ""
+    value: Any = None
+    error: Exception | None = None
+    asked: str = ""
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Answers:
+    """Answers by name, each of the newest state of its run for which it was asked."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[str, _Kept] = {}
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How many answers have come so far: a page that shows one changes with it."""
+        with self._lock:
+            return self._count
+
+    def of(
+        self,
+        name: str,
+        version: str,
+        compute: Callable[[], Value],
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> Answer[Value]:
+        """The answer of that name for that state; one question of a name is worked on at a time.
+
+        Raises:
+            Exception: what the question raised.
+        """
+        with self._lock:
+            kept = self._kept.setdefault(name, _Kept())
+            if kept.version != version and not kept.asked:
+                kept.asked, kept.done = version, threading.Event()
+                work = threading.Thread(
+                    target=self._work, args=(kept, compute), name=f"rlvr-{name}", daemon=True
+                )
+                work.start()
+            waits = kept.version != version
+        if waits:
+            kept.done.wait(patience_s)
+        with self._lock:
+            if kept.error is not None:
+                raise kept.error
+            return Answer(value=kept.value, current=kept.version == version)
+
+    def _work(self, kept: _Kept, compute: Callable[[], Any]) -> None:
+        value, error = None, None
+        try:
+            value = compute()
+        except Exception as raised:  # noqa: BLE001 - raised again where it is asked
+            error = raised
+        finally:
+            with self._lock:
+                kept.version, kept.asked = kept.asked, ""
+                self._count += 1
+                kept.error = error
+                if value is not None:
+                    kept.value = value
+                kept.done.set()

@@ -1,0 +1,175 @@
+"""The web application: URLs to pages, pages to responses."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from rlvr.errors import ConfigurationError, RecordNotFound, RlvrError, RunNotFound
+from rlvr.viewer.asked import Asked
+from rlvr.viewer.desk import Desk
+from rlvr.viewer.guard import Guard, Rules
+from rlvr.viewer.library import Library
+from rlvr.viewer.pages.run import run_page
+from rlvr.viewer.pages.runs import runs_page
+from rlvr.views.terminal.status import state_line
+from rlvr.views.web import Crumb, Frame, Page, render
+
+RunPage = Callable[[Desk, Asked], Page]
+LibraryPage = Callable[[Library, Asked], Page]
+
+OF_A_RUN: dict[str, RunPage] = {
+    "": run_page,
+}
+"""The pages below /r/RUN. A part of a path that can hold a slash stands at its end, or before a
+word that no name of ours has."""
+
+OF_ALL: dict[str, LibraryPage] = {}
+"""The pages of several runs."""
+
+_STATIC = {
+    "view.css": "text/css; charset=utf-8",
+    "view.js": "text/javascript; charset=utf-8",
+    "keys.js": "text/javascript; charset=utf-8",
+    "live.js": "text/javascript; charset=utf-8",
+    "idiomorph.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+
+
+def build(library: Library, rules: Rules) -> Guard:
+    """The viewer of these runs as an ASGI application, guarded."""
+    routes = [Route("/", _first(library)), Route("/static/{name}", _static)]
+    routes += [Route(path, _of_all(library, page)) for path, page in OF_ALL.items()]
+    routes += [
+        Route(f"/r/{{run}}{path}", _of_run(library, page)) for path, page in OF_A_RUN.items()
+    ]
+    routes.append(Route("/{path:path}", _nowhere))
+    return Guard(Starlette(routes=routes), rules)
+
+
+def _first(library: Library) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        if library.single is not None:
+            return RedirectResponse(library.desk(library.single).places.of_run(), 303)
+        return _answered(request, None, lambda: runs_page(library, _asked(request)))
+
+    return answer
+
+
+def _of_all(library: Library, page: LibraryPage) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        return _answered(request, None, lambda: page(library, _asked(request)))
+
+    return answer
+
+
+def _of_run(library: Library, page: RunPage) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        try:
+            desk = library.desk(request.path_params["run"])
+        except RlvrError as error:
+            return _responded(request, None, "", _told(error, None))
+        return _answered(request, desk, lambda: page(desk, _asked(request)))
+
+    return answer
+
+
+def _nowhere(request: Request) -> Response:
+    error = RecordNotFound("the viewer has no such page.")
+    return _responded(request, None, "", _told(error, None))
+
+
+def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _STATIC:
+        return _nowhere(request)
+    content = (files("rlvr.views.web") / "static" / name).read_bytes()
+    return Response(content, media_type=_STATIC[name])
+
+
+def _asked(request: Request) -> Asked:
+    return Asked(
+        path={name: str(value) for name, value in request.path_params.items()},
+        query=dict(request.query_params),
+    )
+
+
+def _answered(request: Request, desk: Desk | None, page: Callable[[], Page]) -> Response:
+    """The page; an unchanged one is not made again, an error is a page that says what to do."""
+    version = "" if desk is None else _etag(request, desk)
+    if version and request.headers.get("if-none-match") == version:
+        return Response(status_code=304, headers={"etag": version})
+    try:
+        made = page()
+    except RlvrError as error:
+        made = _told(error, desk)
+    except Exception:  # noqa: BLE001 - a fault of ours ends one page, not the viewer
+        traceback.print_exc(file=sys.stderr)
+        made = _broken(desk)
+    return _responded(request, desk, version, made)
+
+
+def _responded(request: Request, desk: Desk | None, version: str, page: Page) -> Response:
+    settled = page.status == 200 and page.refresh_s is None
+    body = render(page, _frame(request, desk, version if settled else ""))
+    headers = {"etag": version} if version and settled else {}
+    return Response(body, page.status, headers, "text/html; charset=utf-8")
+
+
+def _frame(request: Request, desk: Desk | None, version: str) -> Frame:
+    from rlvr import __version__
+
+    nonce: str = request.state.nonce
+    if desk is None:
+        return Frame(version=__version__, nonce=nonce, etag=version)
+    return Frame(
+        version=__version__,
+        nonce=nonce,
+        state=state_line(desk.run.status()),
+        damaged=len(desk.run.damage_met),
+        etag=version,
+    )
+
+
+def _etag(request: Request, desk: Desk) -> str:
+    """The state of the run as this URL shows it, and of the answers that are still awaited."""
+    known = f"{request.url.path}?{request.url.query} {desk.version()} {desk.answers.count}"
+    return f'"{sha256(known.encode()).hexdigest()[:20]}"'
+
+
+def _told(error: RlvrError, desk: Desk | None) -> Page:
+    missing = isinstance(error, RecordNotFound | RunNotFound)
+    wrong = isinstance(error, ConfigurationError)
+    status, title = (404, "not here") if missing else (400, "not a question") if wrong else (
+        500, "can't be read"
+    )  # fmt: skip
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return _message(desk, title, str(said), status)
+
+
+def _broken(desk: Desk | None) -> Page:
+    said = "rlvr failed on this page; the terminal in which `rlvr view` runs says how."
+    return _message(desk, "a fault of rlvr", said, 500)
+
+
+def _message(desk: Desk | None, title: str, said: str, status: int) -> Page:
+    crumbs = [Crumb("runs", url="/")]
+    if desk is not None:
+        crumbs.append(Crumb(desk.name, url=desk.places.of_run()))
+    values: dict[str, Any] = {"said": said, "remedy": ""}
+    return Page(
+        template="message.html",
+        title=title,
+        places=desk.places if desk else None,
+        crumbs=tuple(crumbs),
+        values=values,
+        status=status,
+    )

@@ -1,0 +1,70 @@
+"""What a request asks for, read from its URL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rlvr.errors import ConfigurationError
+from rlvr.record import Mode
+
+LONGEST = 4_000
+"""Characters of one parameter; a query of more is a mistake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Parts of the path and parameters of a URL, as texts; each question says what it needs."""
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    def part(self, name: str) -> str:
+        """A part of the path."""
+        return self.path[name]
+
+    def text(self, name: str) -> str | None:
+        """A parameter; None where it is absent or empty.
+
+        Raises:
+            ConfigurationError: it is longer than a person writes.
+        """
+        value = self.query.get(name, "").strip()
+        if len(value) > LONGEST:
+            raise ConfigurationError(f"{name} has {len(value):,} characters; write {LONGEST:,}.")
+        return value or None
+
+    def number(self, name: str, default: int, *, low: int = 0, high: int = 1 << 31) -> int:
+        """A whole number among the parameters.
+
+        Raises:
+            ConfigurationError: it is none, or not between the bounds.
+        """
+        value = self.text(name)
+        if value is None:
+            return default
+        if not value.lstrip("-").isdecimal() or not low <= int(value) <= high:
+            raise ConfigurationError(f"{name} is {value!r}; write a number from {low} to {high}.")
+        return int(value)
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        """One of some words.
+
+        Raises:
+            ConfigurationError: it is another.
+        """
+        value = self.text(name) or default
+        if value not in choices:
+            raise ConfigurationError(f"{name} is {value!r}; write {', '.join(choices)}.")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Whether a parameter is there and not "0"."""
+        return self.text(name) not in (None, "0")
+
+    def mode(self, name: str = "split") -> Mode | None:
+        """Training or evaluation; None where it is not asked.
+
+        Raises:
+            ConfigurationError: it is neither.
+        """
+        value = self.text(name)
+        return None if value is None else Mode(self.choice(name, ("train", "eval"), "train"))

@@ -1,0 +1,57 @@
+"""One run as the viewer has it open."""
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rlvr.runs import Run
+from rlvr.viewer.answers import Answers
+from rlvr.views.web import Places
+
+_REMOTE_LOOK_S = 30.0
+"""A run behind a URL is looked at anew this often."""
+
+
+class Desk:
+    """A run, the name by which URLs call it and the `argument` by which commands do.
+
+    Its index takes one question at a time: hold `lock` for it.
+    """
+
+    def __init__(self, run: Run, *, name: str, argument: str) -> None:
+        self.run = run
+        self.name = name
+        self.argument = argument
+        self.places = Places(run=name)
+        self.lock = threading.RLock()
+        self.answers = Answers()
+
+    def version(self) -> str:
+        """What tells two states of the run's files apart; looks at its folders, reads no file."""
+        if self.run.url is not None:
+            return f"{self.run.url} {time.monotonic() // _REMOTE_LOOK_S}"
+        known = hashlib.sha256()
+        for path, stat in sorted(_stats(self.run.path)):
+            known.update(f"{path} {stat.st_mtime_ns} {stat.st_ino} {stat.st_size}\n".encode())
+        return known.hexdigest()[:16]
+
+
+def _stats(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Every folder of a run, whose time changes with each file that comes or goes, and what is
+    rewritten in place: the counts of its processes."""
+    pending = [str(folder)]
+    while pending:
+        place = pending.pop()
+        try:
+            yield place, Path(place).stat()
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    elif not place.endswith(("L0", "L1", "metrics", "blobs")):
+                        yield entry.path, entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,97 @@
+"""The URLs of what was recorded: one for each run, step, group, trajectory and piece of evidence.
+
+They stay the same as long as the run does, so that a link in a note opens on its evidence.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode
+
+Asked = Mapping[str, str | int | None]
+"""Parameters of a URL; those that are None are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The URLs of one run, by the name that the viewer calls it.
+
+    In a file that is read without a server (`offline`) there are no pages to go to: a URL is ""
+    unless the file has it itself, as `within` says: of the path, without parameters, its anchor.
+    """
+
+    run: str
+    offline: bool = False
+    within: Mapping[str, str] = field(default_factory=dict)
+
+    def of_run(self, **asked: str | int | None) -> str:
+        """Its page."""
+        return self._url("", asked)
+
+    def of_rollouts(self, **asked: str | int | None) -> str:
+        """Its rollouts, by `where`, `order`, `descending` and `after`."""
+        return self._url("/rollouts", asked)
+
+    def of_step(self, step: int, **asked: str | int | None) -> str:
+        """One step; `split` is train or eval."""
+        return self._url(f"/s/{step}", asked)
+
+    def of_group(self, group: str, **asked: str | int | None) -> str:
+        """The rollouts of one prompt, side by side."""
+        return self._url(f"/g/{_part(group)}", asked)
+
+    def of_trajectory(self, id: str, anchor: str = "", **asked: str | int | None) -> str:
+        """One trajectory; an anchor names a place in it: m12, t4096-4120, r-format."""
+        return self._url(f"/t/{_part(id)}", asked, anchor)
+
+    def of_tokens(self, id: str, anchor: str = "", **asked: str | int | None) -> str:
+        """Its tokens, in a channel `ch`."""
+        return self._url(f"/t/{_part(id)}/tokens", asked, anchor)
+
+    def of_tools(self, **asked: str | int | None) -> str:
+        """How tools are used over time."""
+        return self._url("/tools", asked)
+
+    def of_rewards(self, **asked: str | int | None) -> str:
+        """The reward's components over time."""
+        return self._url("/rewards", asked)
+
+    def of_prompt(self, example: str, **asked: str | int | None) -> str:
+        """The attempts at one example over the steps."""
+        return self._url(f"/p/{_part(example)}", asked)
+
+    def of_prompts(self, **asked: str | int | None) -> str:
+        """The examples of the run."""
+        return self._url("/p", asked)
+
+    def of_diagnosis(self, code: str = "", **asked: str | int | None) -> str:
+        """The verdict; the anchor is a finding's code."""
+        return self._url("/diagnosis", asked, code)
+
+    def of_search(self, **asked: str | int | None) -> str:
+        """The search in this run, of `q`."""
+        if self.offline:
+            return ""
+        return "/search" + _query({"run": self.run, **asked})
+
+    def of_comparison(self, other: str, **asked: str | int | None) -> str:
+        """This run beside another."""
+        if self.offline:
+            return ""
+        return "/c" + _query({"a": self.run, "b": other, **asked})
+
+    def _url(self, path: str, asked: Asked, anchor: str = "") -> str:
+        after = f"#{quote(anchor)}" if anchor else ""
+        if self.offline:
+            own = self.within.get(path, "")
+            return after if own and after else own
+        return f"/r/{_part(self.run)}{path}{_query(asked)}{after}"
+
+
+def _part(text: str) -> str:
+    """One part of a path. The server decodes it once; a slash in it stays a part of the name."""
+    return quote(text, safe="~")
+
+
+def _query(asked: Asked) -> str:
+    known = {name: value for name, value in asked.items() if value is not None}
+    return f"?{urlencode(known)}" if known else ""
