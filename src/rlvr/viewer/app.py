@@ -4,7 +4,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from hashlib import sha256
-from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,6 +20,7 @@ from rlvr.viewer.pages.run import run_page
 from rlvr.viewer.pages.runs import runs_page
 from rlvr.views.terminal.status import state_line
 from rlvr.views.web import Crumb, Frame, Page, render
+from rlvr.views.web.assets import TYPES, asset
 
 RunPage = Callable[[Desk, Asked], Page]
 LibraryPage = Callable[[Library, Asked], Page]
@@ -33,15 +33,6 @@ word that no name of ours has."""
 
 OF_ALL: dict[str, LibraryPage] = {}
 """The pages of several runs."""
-
-_STATIC = {
-    "view.css": "text/css; charset=utf-8",
-    "view.js": "text/javascript; charset=utf-8",
-    "keys.js": "text/javascript; charset=utf-8",
-    "live.js": "text/javascript; charset=utf-8",
-    "idiomorph.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
 
 
 def build(library: Library, rules: Rules) -> Guard:
@@ -89,10 +80,9 @@ def _nowhere(request: Request) -> Response:
 
 def _static(request: Request) -> Response:
     name = request.path_params["name"]
-    if name not in _STATIC:
+    if name not in TYPES:
         return _nowhere(request)
-    content = (files("rlvr.views.web") / "static" / name).read_bytes()
-    return Response(content, media_type=_STATIC[name])
+    return Response(asset(name), media_type=TYPES[name])
 
 
 def _asked(request: Request) -> Asked:
