@@ -1,0 +1,62 @@
+"""Viewers for tests: one that answers in this process, and one that a browser can open."""
+
+import contextlib
+import threading
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.testclient import TestClient
+
+from rlvr.runs import open_run
+from rlvr.viewer.app import build
+from rlvr.viewer.guard import Rules
+from rlvr.viewer.library import Library
+from rlvr.viewer.serving import Listening, bind
+
+TOKEN = "of-a-test"
+COOKIE = "rlvr-0"
+
+
+@dataclass
+class Served:
+    """A viewer that listens; `url` has the token, `origin` is where its pages are."""
+
+    url: str
+    origin: str
+
+
+def library_of(folder, *, only=True):
+    """A run, or all runs below a folder."""
+    return Library(str(folder), only=open_run(folder) if only else None)
+
+
+def viewer_of(folder, *, only=True, hosts=()):
+    """The application over them."""
+    return build(library_of(folder, only=only), Rules(token=TOKEN, cookie=COOKIE, hosts=hosts))
+
+
+def client_of(folder, *, only=True):
+    """A signed-in client of it."""
+    app = viewer_of(folder, only=only)
+    return TestClient(app, base_url="http://localhost", cookies={COOKIE: TOKEN})
+
+
+@contextlib.contextmanager
+def served_at(folder, bound, *, only=True):
+    """The viewer on what was bound, in a thread."""
+    app = build(library_of(folder, only=only), bound.rules)
+    settings = {"log_level": "error", "lifespan": "off", "ws": "none", "server_header": False}
+    server = uvicorn.Server(uvicorn.Config(app, **settings))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]})
+    thread.start()
+    try:
+        yield Served(url=bound.url, origin=bound.place)
+    finally:
+        server.should_exit = True
+        thread.join()
+        bound.socket.close()
+
+
+def served(folder, *, only=True):
+    """The viewer on a port of its own."""
+    return served_at(folder, bind(Listening(port=0)), only=only)
