@@ -44,7 +44,8 @@ def test_the_token_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(stra
     assert answer.status_code == 303
     assert answer.headers["location"] == f"{path}?steps=all"  # the token leaves the address
     cookie = answer.headers["set-cookie"]
-    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
     assert stranger.get(answer.headers["location"]).status_code == 200
 
 
@@ -99,7 +100,11 @@ def test_what_another_page_sends_gets_403(client, headers):
         {"Origin": "http://localhost"},
         {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
         {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
-        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+        {
+            "Sec-Fetch-Site": "cross-site",
+            "Sec-Fetch-Mode": "navigate",
+            "Sec-Fetch-Dest": "document",
+        },
     ],
 )
 def test_a_persons_own_visit_is_answered(client, headers):
@@ -117,7 +122,8 @@ def test_every_answer_forbids_what_a_page_does_not_need(client, demo):
         headers = client.get(path).headers
         policy = headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; script-src 'nonce-")
-        assert "frame-ancestors 'none'" in policy and "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["x-content-type-options"] == "nosniff"
         nonces.add(policy.split("'nonce-")[1].split("'")[0])
@@ -146,7 +152,8 @@ def test_a_taken_port_says_so_and_the_default_moves_on():
 
 def test_tokens_are_long_and_never_the_same():
     tokens = {new_token() for _ in range(100)}
-    assert len(tokens) == 100 and all(len(token) >= 43 for token in tokens)
+    assert len(tokens) == 100
+    assert all(len(token) >= 43 for token in tokens)
 
 
 def test_a_unix_socket_is_its_users_alone_and_needs_no_token(demo, tmp_path):
