@@ -5,7 +5,11 @@ They stay the same as long as the run does, so that a link in a note opens on it
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from rlvr.diagnosis import Example
 
 Asked = Mapping[str, str | int | None]
 """Parameters of a URL; those that are None are left out."""
@@ -47,6 +51,16 @@ class Places:
         """Its tokens, in a channel `ch`."""
         return self._url(f"/t/{_part(id)}/tokens", asked, anchor)
 
+    def of_example(self, example: "Example") -> str:
+        """The place in a trajectory that shows a finding: a token, a turn, or the whole of it."""
+        if example.token is not None:
+            at = f"{example.sequence}:{example.token}"
+            anchor = token_anchor(example.sequence, example.token)
+            return self.of_tokens(example.id, anchor, at=at, turn=example.turn)
+        if example.turn is not None:
+            return self.of_trajectory(example.id, turn_anchor(example.turn), turn=example.turn)
+        return self.of_trajectory(example.id)
+
     def of_tools(self, **asked: str | int | None) -> str:
         """How tools are used over time."""
         return self._url("/tools", asked)
@@ -85,6 +99,16 @@ class Places:
             own = self.within.get(path, "")
             return after if own and after else own
         return f"/r/{_part(self.run)}{path}{_query(asked)}{after}"
+
+
+def token_anchor(sequence: int, token: int) -> str:
+    """The anchor of a token: t117, or s1t117 in another training sequence than the first."""
+    return f"t{token}" if sequence == 0 else f"s{sequence}t{token}"
+
+
+def turn_anchor(turn: int) -> str:
+    """The anchor of an assistant turn; that of a message, m12, counts all messages."""
+    return f"turn{turn}"
 
 
 def _part(text: str) -> str:
