@@ -63,6 +63,10 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self.place!r})"
 
+    def reopened(self) -> "Run":
+        """The same run with an index of its own, for questions of another thread."""
+        return Run(self.path, others=self.others, replica=self._replica)
+
     @property
     def place(self) -> str:
         """Where the run is: its folder, or its URL."""

@@ -1,6 +1,8 @@
 """Answers that take a while: computed beside the pages, once for each state of a run, and kept."""
 
 import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -9,6 +11,15 @@ Value = TypeVar("Value")
 
 PATIENCE_S = 1.5
 """So long a page waits for an answer before it says that it is awaited."""
+
+_MOST = 200
+"""Answers that are kept; those asked for longest ago go first."""
+
+_RESTS = 3
+"""An answer that took a second is made anew after three others at the earliest, so that following a
+large run takes a part of the machine only."""
+
+_LONGEST_REST_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +39,8 @@ class _Kept:
     value: Any = None
     error: Exception | None = None
     asked: str = ""
+    rest_s: float = 0.0
+    ended: float = 0.0
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -36,7 +49,7 @@ class Answers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[str, _Kept] = {}
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._count = 0
 
     @property
@@ -59,7 +72,7 @@ class Answers:
             Exception: what the question raised.
         """
         with self._lock:
-            kept = self._kept.setdefault(name, _Kept())
+            kept = self._of_name(name)
             if kept.version != version and not kept.asked:
                 kept.asked, kept.done = version, threading.Event()
                 work = threading.Thread(
@@ -74,8 +87,19 @@ class Answers:
                 raise kept.error
             return Answer(value=kept.value, current=kept.version == version)
 
+    def _of_name(self, name: str) -> _Kept:
+        kept = self._kept.setdefault(name, _Kept())
+        self._kept.move_to_end(name)
+        if len(self._kept) > _MOST:
+            idle = [old for old, other in self._kept.items() if not other.asked and old != name]
+            for old in idle[:1]:
+                del self._kept[old]
+        return kept
+
     def _work(self, kept: _Kept, compute: Callable[[], Any]) -> None:
         value, error = None, None
+        time.sleep(max(kept.ended + kept.rest_s - time.monotonic(), 0.0))
+        began = time.monotonic()
         try:
             value = compute()
         except Exception as raised:  # noqa: BLE001 - raised again where it is asked
@@ -83,6 +107,8 @@ class Answers:
         finally:
             with self._lock:
                 kept.version, kept.asked = kept.asked, ""
+                kept.ended = time.monotonic()
+                kept.rest_s = min(_RESTS * (kept.ended - began), _LONGEST_REST_S)
                 self._count += 1
                 kept.error = error
                 if value is not None:

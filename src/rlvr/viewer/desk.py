@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from rlvr.runs import Run
 from rlvr.viewer.answers import Answers
@@ -15,14 +16,30 @@ _REMOTE_LOOK_S = 30.0
 """A run behind a URL is looked at anew this often."""
 
 
+class Others(Protocol):
+    """The runs that are served beside one."""
+
+    def names(self) -> list[str]:
+        """The names of all runs, oldest first."""
+
+    def desk(self, name: str) -> "Desk":
+        """The run of that name.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+
+
 class Desk:
     """A run, the name by which URLs call it and the `argument` by which commands do.
 
-    Its index takes one question at a time: hold `lock` for it.
+    Its index takes one question at a time: hold `lock` for it. What takes long and filters asks
+    `run.reopened()`, whose index is its own, so that no page waits for it.
     """
 
-    def __init__(self, run: Run, *, name: str, argument: str) -> None:
+    def __init__(self, run: Run, *, name: str, argument: str, others: Others) -> None:
         self.run = run
+        self.others = others
         self.name = name
         self.argument = argument
         self.places = Places(run=name)

@@ -58,7 +58,7 @@ class Library:
                 raise RunNotFound(f"no run {name!r} at {self.root}; the list of runs has them all.")
             place = self._places[name]
             run = self._only or _at(place)
-            desk = Desk(run, name=name, argument=shlex.quote(_typed(place)))
+            desk = Desk(run, name=name, argument=shlex.quote(_typed(place)), others=self)
             self._desks[name] = desk
             while len(self._desks) > _OPEN:
                 self._desks.popitem(last=False)

@@ -11,10 +11,11 @@ from pathlib import Path
 import uvicorn
 
 from rlvr.errors import ConfigurationError
+from rlvr.utils.places import PORT
 from rlvr.viewer.app import build
 from rlvr.viewer.guard import LOOPBACK, Rules, new_token
 from rlvr.viewer.library import Library
-from rlvr.viewer.standing import PORT, Standing, announced
+from rlvr.viewer.standing import Standing, announced
 
 _TRIES = 50
 

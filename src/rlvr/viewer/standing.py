@@ -9,9 +9,6 @@ from pathlib import Path
 
 from rlvr.utils.caches import cache_folder
 
-PORT = 8421
-"""The port that a viewer takes unless told or taken; URLs printed where none runs have it."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:

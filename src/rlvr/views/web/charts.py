@@ -55,6 +55,23 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A step that is marked with a line from top to bottom, and what it says."""
+
+    step: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upright:
+    """A mark as it is drawn: where, what it says, and its URL."""
+
+    x: str
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """A drawing of some curves. `said` describes it in words; `empty` where nothing is finite."""
 
@@ -63,6 +80,7 @@ class Chart:
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
     said: str
+    marks: tuple[Upright, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -77,8 +95,13 @@ def chart(
     url: Callable[[int], str] = lambda _: "",
     low: float | None = None,
     high: float | None = None,
+    marks: Sequence[Mark] = (),
+    x_label: str = "step",
 ) -> Chart:
-    """The curves in one drawing; `url` opens a step. `low` and `high` widen the axis to them."""
+    """The curves in one drawing; `url` opens a step. `low` and `high` widen the axis to them.
+
+    A mark beyond the curves' ends is left out. `x_label` names what is counted across.
+    """
     finite = [
         (step, value)
         for one in series
@@ -94,11 +117,16 @@ def chart(
     plane = _Plane(min(steps), max(steps), bottom, top if top > bottom else bottom + 1.0)
     return Chart(
         title=title,
-        lines=tuple(_line(one, at, plane, url) for at, one in enumerate(series)),
+        lines=tuple(_line(one, at, plane, url, x_label) for at, one in enumerate(series)),
         across=tuple(Tick(at=plane.x(step), label=number(step)) for step in plane.marked_steps()),
         up=tuple(Tick(at=plane.y(value), label=number(value)) for value in plane.marked_values()),
-        said=f"{title}, steps {min(steps)} to {max(steps)}: "
-        + "; ".join(filter(None, map(_sentence, series))),
+        said=f"{title}, {x_label}s {min(steps)} to {max(steps)}: "
+        + "; ".join([*filter(None, map(_sentence, series)), *(mark.label for mark in marks)]),
+        marks=tuple(
+            Upright(x=plane.x(mark.step), label=mark.label, url=url(mark.step))
+            for mark in marks
+            if plane.first <= mark.step <= plane.last
+        ),
     )
 
 
@@ -125,7 +153,9 @@ class _Plane:
 _ROOM = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
 
 
-def _line(series: Series, kind: int, plane: _Plane, url: Callable[[int], str]) -> Line:
+def _line(
+    series: Series, kind: int, plane: _Plane, url: Callable[[int], str], x_label: str
+) -> Line:
     points = _some(series.points, MOST_POINTS)
     path, pen_down = [], False
     for step, value in points:
@@ -139,7 +169,7 @@ def _line(series: Series, kind: int, plane: _Plane, url: Callable[[int], str]) -
         Dot(
             x=plane.x(step),
             y=plane.y(value),
-            label=f"step {step}: {series.name} {number(value)}",
+            label=f"{x_label} {step}: {series.name} {number(value)}",
             url=url(step),
         )
         for step, value in _some(finite, _LINKED)

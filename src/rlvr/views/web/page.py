@@ -8,8 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from rlvr.utils.places import Places
 from rlvr.views.terminal.text import NOT_RECORDED, inert, number, one_line, plural, seconds, share
-from rlvr.views.web.places import Places
 from rlvr.views.web.text import folded, message_text
 
 

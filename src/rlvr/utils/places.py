@@ -5,14 +5,39 @@ They stay the same as long as the run does, so that a link in a note opens on it
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import quote, urlencode
 
-if TYPE_CHECKING:
-    from rlvr.diagnosis import Example
+PORT = 8421
+"""The port that a viewer takes unless told or taken; URLs printed where none runs have it."""
 
 Asked = Mapping[str, str | int | None]
 """Parameters of a URL; those that are None are left out."""
+
+
+class Spot(Protocol):
+    """A trajectory, or a turn or a token of it, all counted from 0: an example of a finding."""
+
+    @property
+    def id(self) -> str:
+        """The trajectory."""
+
+    @property
+    def turn(self) -> int | None:
+        """The assistant turn."""
+
+    @property
+    def token(self) -> int | None:
+        """The token of a training sequence."""
+
+    @property
+    def sequence(self) -> int:
+        """That sequence."""
+
+
+def on_this_machine(place: str, port: int = PORT) -> str:
+    """The whole URL of a viewer's page, as its user opens it here or through a tunnel."""
+    return f"http://localhost:{port}{place}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +76,7 @@ class Places:
         """Its tokens, in a channel `ch`."""
         return self._url(f"/t/{_part(id)}/tokens", asked, anchor)
 
-    def of_example(self, example: "Example") -> str:
+    def of_example(self, example: Spot) -> str:
         """The place in a trajectory that shows a finding: a token, a turn, or the whole of it."""
         if example.token is not None:
             at = f"{example.sequence}:{example.token}"
@@ -61,13 +86,13 @@ class Places:
             return self.of_trajectory(example.id, turn_anchor(example.turn), turn=example.turn)
         return self.of_trajectory(example.id)
 
-    def of_tools(self, **asked: str | int | None) -> str:
-        """How tools are used over time."""
-        return self._url("/tools", asked)
+    def of_tools(self, drawn: str = "", **asked: str | int | None) -> str:
+        """How tools are used over time; `drawn` is svg or png, of the picture of it."""
+        return self._url(f"/tools{_suffix(drawn)}", asked)
 
-    def of_rewards(self, **asked: str | int | None) -> str:
-        """The reward's components over time."""
-        return self._url("/rewards", asked)
+    def of_rewards(self, drawn: str = "", **asked: str | int | None) -> str:
+        """The reward's components over time; `drawn` as of the tools."""
+        return self._url(f"/rewards{_suffix(drawn)}", asked)
 
     def of_prompt(self, example: str, **asked: str | int | None) -> str:
         """The attempts at one example over the steps."""
@@ -80,6 +105,14 @@ class Places:
     def of_diagnosis(self, code: str = "", **asked: str | int | None) -> str:
         """The verdict; the anchor is a finding's code."""
         return self._url("/diagnosis", asked, code)
+
+    def of_ledger(self, line: str, **asked: str | int | None) -> str:
+        """The rollouts on one line of the ledger."""
+        return self._url("/ledger", {"line": line, **asked})
+
+    def of_contrast(self, **asked: str | int | None) -> str:
+        """What tells its successes from its failures."""
+        return self._url("/contrast", asked)
 
     def of_search(self, **asked: str | int | None) -> str:
         """The search in this run, of `q`."""
@@ -109,6 +142,10 @@ def token_anchor(sequence: int, token: int) -> str:
 def turn_anchor(turn: int) -> str:
     """The anchor of an assistant turn; that of a message, m12, counts all messages."""
     return f"turn{turn}"
+
+
+def _suffix(drawn: str) -> str:
+    return f".{drawn}" if drawn else ""
 
 
 def _part(text: str) -> str:
