@@ -14,12 +14,12 @@ EXTRAS_train := train,wandb
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-vllm check bench sample sandbox clean
+.PHONY: demo test test-vllm check bench sample sandbox browser clean
 
 demo: $(VENV)/train.installed
 	$(BIN)/rlvr demo $(DEMO)
 
-test: sandbox $(VENV)/dev.installed
+test: sandbox browser $(VENV)/dev.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 test-vllm: $(VENV)/dev.installed $(VENV_VLLM)/vllm.installed
@@ -64,6 +64,11 @@ $(VENV_VLLM)/vllm.installed: lock-vllm.txt tests/on_vllm/name_distribution.py
 sandbox:
 	@command -v bwrap >/dev/null || (apt-get update -qq && apt-get install -y -qq bubblewrap) \
 		|| (echo "bubblewrap is missing: install your system's package of that name"; exit 1)
+
+# The viewer is tested in a real browser.
+browser:
+	@test -x /usr/bin/chromium || (apt-get update -qq && apt-get install -y -qq chromium) \
+		|| (echo "chromium is missing: install your system's package of that name"; exit 1)
 
 # Inspect's log and Trackio's traces are only measured. Their requirements are not ours.
 $(VENV_INSPECT)/inspect.installed:

@@ -160,9 +160,9 @@ def test_a_unix_socket_is_its_users_alone_and_needs_no_token(demo, tmp_path):
     path = tmp_path / "viewer.sock"
     bound = bind(Listening(unix_socket=path))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with served_at(demo, bound):
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
-            assert client.get("http://localhost/r/" + open_run(demo).id).status_code == 200
+    through = httpx.HTTPTransport(uds=str(path))
+    with served_at(demo, bound), httpx.Client(transport=through) as client:
+        assert client.get("http://localhost/r/" + open_run(demo).id).status_code == 200
     with pytest.raises(ConfigurationError, match="remove what is there"):
         bind(Listening(unix_socket=path))
 
