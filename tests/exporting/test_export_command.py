@@ -276,8 +276,9 @@ def test_secrets_are_replaced_where_others_will_read_it_and_where_asked(run, tmp
     hidden = export_run(run, FORMATS[to], tmp_path / "hidden", redact=True)
     assert SECRET not in everything(tmp_path / "hidden")
     assert "hunter2hunter2" not in everything(tmp_path / "hidden")
-    assert "[redacted]" in everything(tmp_path / "hidden")
+    assert "[redacted: " in everything(tmp_path / "hidden")
     assert hidden.redacted == 1
+    assert {one.pattern for one in hidden.replaced} == {"openai-key", "named-secret"}
     assert any("token ids, which spell it" in text for text in hidden.remarks)
     export_run(run, FORMATS[to], tmp_path / "default")
     assert (SECRET in everything(tmp_path / "default")) is not shared
@@ -297,7 +298,9 @@ def test_a_secret_in_the_description_of_the_run_is_replaced(tmp_path):
     text = Path(tmp_path / "x").read_text()
     assert SECRET not in text
     assert "hunter2hunter2" not in text
-    assert jsonl.read_about(tmp_path / "x").info.config == {"api_key": "[redacted]"}
+    assert jsonl.read_about(tmp_path / "x").info.config == {
+        "api_key": "[redacted: named-secret #1]"
+    }
 
 
 def test_progress_is_told_of_every_rollout(run, tmp_path):

@@ -112,7 +112,10 @@ def test_the_same_secret_has_the_same_number_and_each_is_accounted_for():
     )
     assert redactor.text(two, "second") == "[redacted: github-token #2]"
     found = [(r.pattern, r.number, r.count, r.places) for r in redactor.replaced]
-    assert found == [("github-token", 1, 2, ("first",)), ("github-token", 2, 2, ("first", "second"))]
+    assert found == [
+        ("github-token", 1, 2, ("first",)),
+        ("github-token", 2, 2, ("first", "second")),
+    ]
 
 
 def test_a_password_is_also_found_where_nothing_betrays_it():
@@ -139,7 +142,7 @@ def test_a_pattern_of_ones_own_is_one_more():
 
 @pytest.mark.parametrize("expression", ["(", "x*"])
 def test_a_wrong_pattern_is_explained(expression):
-    with pytest.raises(ConfigurationError, match="regular expression|matches nothing"):
+    with pytest.raises(ConfigurationError, match=r"regular expression|matches nothing"):
         asked_pattern(expression)
 
 
@@ -150,7 +153,10 @@ def test_records_and_mappings_are_reached_into_and_keys_name_their_values():
         "config": [{"api_key": "[redacted: named-secret #1]", "n": 3}],
         "text": ("a", "[redacted: hugging-face-token #1]"),
     }
-    assert [one.places for one in redactor.replaced] == [("run.text[1]",), ("run.config[0].api_key",)]
+    assert [one.places for one in redactor.replaced] == [
+        ("run.text[1]",),
+        ("run.config[0].api_key",),
+    ]
     assert held["config"][0]["api_key"] == "hunter2hunter2"
     whole = {"a": [1, "b"]}
     assert without_secrets(whole, redactor) is whole
@@ -166,7 +172,7 @@ def test_a_command_line_keeps_its_numbers():
 
 HOSTILE = [
     "sk-", "eyJ", "eyJaaaaaaaaaaaa.", "a://", "a://b:", "password: ", "api_key=", "api_key=a",
-    "-----BEGIN PRIVATE KEY", "-----BEGIN RSA PRIVATE KEY-----\n", "Bearer ", "sk-a-", "://x:" + "y",
+    "-----BEGIN PRIVATE KEY", "-----BEGIN RSA PRIVATE KEY-----\n", "Bearer ", "sk-a-", "://x:y",
     "X_", "KEY=", "wandb login ", "SG." + "a" * 16, "xox", "@a.", "a@", "\\", "\\\"key\\\": ",
 ]  # fmt: skip
 
@@ -181,7 +187,9 @@ def test_the_time_grows_with_the_text_alone(piece):
 
 
 def test_a_hundred_megabytes_would_take_seconds():
-    line = json.dumps({"role": "tool", "content": "The key point: x = 3, see https://a.org/b?c=d " * 20})
+    line = json.dumps(
+        {"role": "tool", "content": "The key point: x = 3, see https://a.org/b?c=d " * 20}
+    )
     text = (line + "\n") * (3_000_000 // len(line))
     started = time.process_time()
     assert redact(text) is text

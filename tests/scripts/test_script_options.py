@@ -125,4 +125,4 @@ def test_a_command_line_keeps_its_numbers_and_masks_its_secrets():
     from rlvr.trainers.run_info import command_line
 
     shown = command_line(["t.py", "--max-tokens", "48", "--hf-token", "abc", "--api-key=xyz"])
-    assert shown == "t.py --max-tokens 48 --hf-token '***' '--api-key=***'"
+    assert shown == "t.py --max-tokens 48 --hf-token '[redacted]' '--api-key=[redacted]'"

@@ -14,10 +14,10 @@ from trajectories_for_sinks import batch, trajectory
 
 from rlvr.errors import ConfigurationError
 from rlvr.record import Blob, Mode, RolloutError, TokenDetails
+from rlvr.redaction import redact
 from rlvr.sinks import MemorySink, SinkReport
 from rlvr.sinks.history import History
 from rlvr.sinks.memory import MemoryTables
-from rlvr.sinks.redaction import redact
 from rlvr.sinks.rows import TableShape
 from rlvr.sinks.selection import Pick, Why, select
 from rlvr.sinks.tables import TableSink
@@ -309,38 +309,12 @@ def test_without_full_trajectories_that_column_is_left_out():
     assert "Full_Trajectory" not in cells(trajectory(), full=False)
 
 
-SECRETS = [
-    ("key sk-abcdefghijklmnopqrstuvwx end", "key [redacted] end"),
-    ("hf_abcdefghijklmnopqrstuvwxyz", "[redacted]"),
-    ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "[redacted]"),
-    ("AKIAABCDEFGHIJKLMNOP", "[redacted]"),
-    ('{"api_key": "abcdef123456"}', '{"api_key": "[redacted]"}'),
-    ("PASSWORD=hunter2222 next", "PASSWORD=[redacted] next"),
-    ("Authorization: Bearer abcdefghijklmnopqrst", "Authorization: Bearer [redacted]"),
-    ("postgres://ann:hunter2@db/x", "postgres://ann:[redacted]@db/x"),
-    ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----",
-     "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----"),
-    ("a password is needed: think of sk-learn and https://example.org:80/a@b", None),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "shown"), SECRETS)
-def test_secrets_are_redacted_and_ordinary_text_is_not(text, shown):
-    assert redact(text) == (text if shown is None else shown)
-
-
 @pytest.mark.parametrize("before", [0, 50, 900, 2000, 40_000])
 @pytest.mark.parametrize("after", [0, 50, 900, 2000, 40_000])
 def test_no_half_of_a_secret_survives_a_cut(before, after):
     secret = "sk-" + "s3cr3t" * 20
     text = f"{'a' * before} {secret} {'a' * after}"
     assert "s3cr3t" not in str(cells(trajectory(text=text), max_cell_chars=1000))
-
-
-def test_redaction_takes_linear_time():
-    started = time.perf_counter()
-    redact(("-----BEGIN PRIVATE KEY" + "a://" * 10 + "password: ") * 20_000)
-    assert time.perf_counter() - started < 5
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=200))

@@ -18,6 +18,7 @@ from rlvr.exporting.scout import Scout
 from rlvr.exporting.trl import Trl
 from rlvr.exporting.verifiers import VerifiersTraces
 from rlvr.record import Mode, Trajectory
+from rlvr.redaction import Redactor, Replaced
 from rlvr.runs import Run
 from rlvr.store import parse_record_id
 
@@ -32,8 +33,8 @@ class ExportReport:
     """What an export wrote, and what it could not.
 
     lacks: what the format can't hold of any rollout. remarks: what was left out of these ones, or
-    changed. redacted: rollouts of which a secret was replaced. damaged: files of the run that can't
-    be read, whose rollouts are missing. size_bytes: of all that was written.
+    changed. redacted: rollouts of which a secret was replaced; replaced: each secret. damaged:
+    files of the run that can't be read, whose rollouts are missing. size_bytes: of all written.
     """
 
     run: str
@@ -45,6 +46,7 @@ class ExportReport:
     groups: int
     size_bytes: int
     redacted: int | None
+    replaced: tuple[Replaced, ...]
     lacks: tuple[str, ...]
     remarks: tuple[str, ...]
     damaged: tuple[str, ...]
@@ -56,6 +58,7 @@ class _Tally:
     """What has gone through so far."""
 
     total: int
+    redactor: Redactor | None
     on_progress: Callable[[int, int], None]
     rollouts: int = 0
     annotations: int = 0
@@ -110,13 +113,14 @@ def export_run(
         raise RecordNotFound(_nothing(run, form))
     hidden = form.shared if redact is None else redact
     check_place(output, files=form.files, overwrite=overwrite)
-    tally = _Tally(total=total, on_progress=on_progress)
+    redactor = Redactor() if hidden else None
+    tally = _Tally(total=total, redactor=redactor, on_progress=on_progress)
     notes = AllNotes(run.path, run.origin)
     about = About(run=run.id, info=run.info, attempts=run.attempts)
     with placed(output, files=form.files) as temporary:
         found = map(run.trajectory, ids) if ids else run.trajectories(**chosen)
-        rollouts = _rollouts(found, notes, hidden=hidden, tally=tally)
-        form.write(rollouts, temporary, without_secrets(about) if hidden else about)
+        rollouts = _rollouts(found, notes, tally)
+        form.write(rollouts, temporary, without_secrets(about, redactor) if redactor else about)
         size = _size(temporary)
     return ExportReport(
         run=run.id,
@@ -127,9 +131,10 @@ def export_run(
         annotations=tally.annotations,
         groups=len(tally.groups),
         size_bytes=size,
-        redacted=tally.redacted if hidden else None,
+        redacted=tally.redacted if redactor else None,
+        replaced=redactor.replaced if redactor else (),
         lacks=form.lacks,
-        remarks=(*remarks, *_remarks(run, tally, hidden=hidden)),
+        remarks=(*remarks, *_remarks(run, tally)),
         damaged=tuple(dict.fromkeys(map(str, (*run.damaged, *notes.damaged)))),
         read_back=form.read_back(shlex.quote(str(output))),
     )
@@ -169,16 +174,16 @@ def _nothing(run: Run, form: Format) -> str:
 
 
 def _rollouts(
-    trajectories: Iterator[Trajectory], notes: AllNotes, *, hidden: bool, tally: _Tally
+    trajectories: Iterator[Trajectory], notes: AllNotes, tally: _Tally
 ) -> Iterator[Exported]:
     for trajectory in trajectories:
         exported = Exported(trajectory=trajectory, annotations=notes.of(trajectory.id or ""))
-        shown = redacted_rollout(exported) if hidden else exported
+        shown = redacted_rollout(exported, tally.redactor) if tally.redactor else exported
         tally.count(shown, redacted=shown is not exported)
         yield shown
 
 
-def _remarks(run: Run, tally: _Tally, *, hidden: bool) -> Iterator[str]:
+def _remarks(run: Run, tally: _Tally) -> Iterator[str]:
     if tally.rollouts != tally.total:
         yield (
             f"{tally.total:,} rollouts were there at the beginning and {tally.rollouts:,} were"
@@ -192,7 +197,7 @@ def _remarks(run: Run, tally: _Tally, *, hidden: bool) -> Iterator[str]:
             f"{tally.redacted:,} rollouts had what looks like a secret, which was replaced, and"
             " their token ids, which spell it, were left out."
         )
-    if not hidden:
+    if tally.redactor is None:
         yield "Secrets were not looked for: add --redact before you share it."
 
 

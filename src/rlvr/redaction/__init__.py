@@ -5,7 +5,7 @@ follows a name such as `api_key=`, is replaced by `[redacted: github-token #1]`,
 the same number. It is a net, not a proof; docs/share.md lists what it holds.
 """
 
-from rlvr.redaction.command_lines import redacted_arguments
+from rlvr.redaction.command_lines import HIDDEN, redacted_arguments
 from rlvr.redaction.names import is_secret_name
 from rlvr.redaction.patterns import ALWAYS, PRIVATE, Pattern, asked_pattern
 from rlvr.redaction.records import without_secrets
@@ -13,6 +13,7 @@ from rlvr.redaction.redactor import MARK, Redactor, Replaced, redact
 
 __all__ = [
     "ALWAYS",
+    "HIDDEN",
     "MARK",
     "PRIVATE",
     "Pattern",

@@ -199,7 +199,7 @@ ALWAYS: tuple[Pattern, ...] = (
     ),
     Pattern(
         name="named-secret",
-        what="the value of `api_key=`, `\"password\": `, `X_TOKEN=`, `--client-secret ` and such"
+        what='the value of `api_key=`, `"password": `, `X_TOKEN=`, `--client-secret ` and such'
         " names, of six characters or more",
         needles=NEEDLES,
         form=re.compile(

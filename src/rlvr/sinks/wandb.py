@@ -4,7 +4,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 
-from rlvr.sinks.redaction import redact as redact_secrets
+from rlvr.redaction import Redactor
 from rlvr.sinks.rows import Cell, TableShape
 from rlvr.sinks.tables import TableSink
 from rlvr.utils.statistics import TAGS
@@ -69,8 +69,8 @@ class WandbSink(TableSink):
 
     `components` names the reward components; each has a column `Reward_NAME`. `output_dir` is
     where the run is recorded: the command in the column Record names the run beneath it. `redact`
-    is applied to every text (by default `rlvr.sinks.redaction.redact`). `full=False` leaves the
-    column Full_Trajectory out. `tags` are those that Format_Valid expects. Close it before
+    is applied to every text; by default it replaces secrets (`rlvr.redaction`). `full=False` leaves
+    the column Full_Trajectory out. `tags` are those that Format_Valid expects. Close it before
     `wandb.finish()`.
     """
 
@@ -92,7 +92,7 @@ class WandbSink(TableSink):
         shape = TableShape(
             components=tuple(dict.fromkeys(components)),
             output_dir=output_dir,
-            redact=redact or redact_secrets,
+            redact=redact or Redactor().text,
             full=full,
             max_cell_chars=max_cell_chars,
             tags=tuple(tags),

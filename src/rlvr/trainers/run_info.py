@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.metadata
 import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from rlvr.capture.plain import plain
 from rlvr.capture.scorers import scorer_sources
 from rlvr.environments.settings import Origin
 from rlvr.record import Json, RunInfo
+from rlvr.redaction import HIDDEN, is_secret_name, redacted_arguments
 from rlvr.trainers.gathering import parameter_count
 from rlvr.trainers.repairs import Repair
 
@@ -35,10 +35,6 @@ _PACKAGES = (
     "vllm",
     "wandb",
 )
-# Not "tokens": those are counted, as in --max-tokens.
-_SECRET_NAME = re.compile(r"(?i)(token|(key|secret|password|passwd|credential)s?)$")
-_SECRET_VALUE = re.compile(r"\b(sk-|hf_|ghp_|github_pat_|xox[abp]-|AKIA)[A-Za-z0-9_\-]{8,}")
-_MASK = "***"
 
 
 def package_versions() -> dict[str, str]:
@@ -58,19 +54,8 @@ def python_version() -> str:
 
 
 def command_line(arguments: list[str] | None = None) -> str:
-    """The command line, its secrets masked: values of options that name one, and known shapes."""
-    given = sys.argv if arguments is None else arguments
-    shown, mask_next = [], False
-    for argument in given:
-        name, equals, _ = argument.partition("=")
-        if mask_next:
-            shown.append(_MASK)
-        elif equals and _SECRET_NAME.search(name):
-            shown.append(f"{name}={_MASK}")
-        else:
-            shown.append(_SECRET_VALUE.sub(_MASK, argument))
-        mask_next = argument.startswith("-") and not equals and bool(_SECRET_NAME.search(name))
-    return shlex.join(shown)
+    """The command line, its secrets masked: values of options that name one, and known forms."""
+    return shlex.join(redacted_arguments(sys.argv if arguments is None else arguments))
 
 
 def commit_of_working_tree() -> tuple[str | None, bool | None]:
@@ -94,7 +79,7 @@ def plain_config(config: Any) -> Mapping[str, Json]:
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     copied = plain(fields)
     return {
-        name: _MASK if value and _SECRET_NAME.search(name) and isinstance(value, str) else value
+        name: HIDDEN if value and is_secret_name(name) and isinstance(value, str) else value
         for name, value in (copied.items() if isinstance(copied, Mapping) else ())
     }
 

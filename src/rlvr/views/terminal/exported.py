@@ -1,21 +1,33 @@
 """What an export wrote, what the format can't hold, and how to read it back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rlvr.exporting import ExportReport
+from rlvr.redaction import Replaced
 from rlvr.utils.sizes import size_text
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.text import heading, inert, one_line, plural
 
 _SENTENCE = 600
+_PLACES = 3
 
 
 def export_view(report: ExportReport) -> Group:
     """The whole report."""
     return Group(*_page(report))
+
+
+def replaced_lines(replaced: Sequence[Replaced]) -> Iterator[str]:
+    """What was replaced, a line for each pattern."""
+    for name in dict.fromkeys(one.pattern for one in replaced):
+        of_it = [one for one in replaced if one.pattern == name]
+        places = list(dict.fromkeys(place for one in of_it for place in one.places))[:_PLACES]
+        where = f": {one_line(', '.join(places), _SENTENCE)}" if places else ""
+        times = plural(sum(one.count for one in of_it), "place")
+        yield f"{name}: {plural(len(of_it), 'secret')} replaced in {times}{where}"
 
 
 def _page(report: ExportReport) -> Iterator[RenderableType]:
@@ -32,6 +44,7 @@ def _page(report: ExportReport) -> Iterator[RenderableType]:
             ),
         )
     )
+    yield from (Text(f"! {sentence}") for sentence in replaced_lines(report.replaced))
     for damage in report.damaged:
         yield layout.warning(one_line(damage, _SENTENCE))
     for remark in report.remarks:
