@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -23,6 +24,7 @@ from rlvr.record import (
 )
 from rlvr.recorder import Recorder
 from rlvr.runs import find_runs, open_run
+from rlvr.store.parquet import parquet_bytes
 
 
 @pytest.fixture
@@ -226,6 +228,42 @@ def test_a_damaged_file_is_named_and_left_out(folder, damage):
         run.trajectory(f"{victim.stem}-00000")
 
 
+def in_row_groups(path, rows):
+    """The file written anew with so many rows in a row group, and the third group torn."""
+    path.write_bytes(parquet_bytes(pq.read_table(path), rows=rows))
+    group = pq.read_metadata(path).row_group(2)
+    leaves = [group.column(at) for at in range(group.num_columns)]
+    (torn,) = [leaf for leaf in leaves if leaf.path_in_schema == "id"]
+    with path.open("r+b") as file:
+        file.seek(torn.data_page_offset + torn.total_compressed_size // 2)
+        file.write(b"\xff" * 8)
+
+
+def test_of_a_file_with_a_damaged_page_the_rows_before_it_are_read(folder):
+    victim = step_files(folder)[0]
+    ids = open_run(folder).to_arrow(["id"])["id"].to_pylist()
+    rows = pq.read_metadata(victim).num_rows
+    in_row_groups(victim, rows=rows // 4)
+    run = open_run(folder)
+    kept = 2 * (rows // 4)
+    assert run.to_arrow(["id"])["id"].to_pylist() == ids[:kept] + ids[rows:]
+    assert victim.name in str(run.damage_met)
+
+
+def test_few_trajectories_cost_the_decoding_of_few(folder):
+    victim = step_files(folder)[0]
+    table = pa.concat_tables([pq.read_table(victim)] * 20)
+    place = table.column_names.index("completion")
+    cells = [*table["completion"].to_pylist()[:-1], "{torn"]
+    table = table.set_column(place, table.schema.field(place), pa.array(cells))
+    victim.write_bytes(parquet_bytes(table))
+    run = open_run(folder)
+    next(run.trajectories())
+    assert run.damage_met == ()
+    list(run.trajectories())
+    assert victim.name in str(run.damage_met)
+
+
 def test_what_lies_in_the_folder_but_is_not_ours_is_named(folder):
     (folder / "trajectories/L0/notes.txt").write_text("x")
     (folder / "trajectories/L0/.train-s000000.parquet.1-0.tmp").write_text("being written")
@@ -342,6 +380,10 @@ def test_what_another_process_saw_of_a_rollout_fills_what_rank_0_does_not_know(t
     row = run.to_arrow(["gap_mean", "step"]).to_pylist()[-1]
     assert row == {"gap_mean": 0.5, "step": trajectory().step}
     assert [t.evidence.gap_mean for t in run.trajectories()][-1] == 0.5
+    own = trajectory().evidence.gap_mean_by_turn
+    cells = run.to_arrow(["gap_mean_by_turn"])["gap_mean_by_turn"].to_pylist()
+    assert repr(cells[-1]) == "[0.5, nan]"
+    assert cells[:-1] == [own and list(own)] * (len(cells) - 1)
 
 
 def test_what_is_recorded_is_never_overwritten_by_what_comes_later(tmp_path):
@@ -365,11 +407,14 @@ def test_a_torn_note_costs_its_evidence_and_nothing_else(tmp_path):
     assert [path.name in str(damaged) for damaged in run.damaged] == [True]
 
 
-def test_opening_one_trajectory_does_not_load_pandas(tmp_path):
+@pytest.mark.parametrize(
+    "question", ["trajectory('train-s000000-b000000-a00-r000-00000')", "index.page()"]
+)
+def test_opening_a_run_or_one_trajectory_does_not_load_pandas(tmp_path, question):
     with Recorder.open(tmp_path) as recorder:
         recorder.record_batch([trajectory()])
     code = (
         "import sys; from rlvr.runs import open_run; run = open_run(sys.argv[1]);"
-        "run.trajectory('train-s000000-b000000-a00-r000-00000'); assert 'pandas' not in sys.modules"
+        f"run.{question}; assert 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True)

@@ -159,12 +159,12 @@ def check_annotations(
     """Every annotation: that it decodes and, where all rows were read, has its rollout."""
     for path in annotation_files(run.path):
         for table in damage.tables(path, ANNOTATIONS_SCHEMA, every_column):
-            damage.rows(path, table, annotations_from_table)
+            list(damage.rows(path, table, annotations_from_table))  # notes what does not decode
             if held is not None:
                 _known(table["id"].to_pylist(), held, why, answers)
     for path in metric_files(run.path):
         for table in damage.tables(path, METRICS_SCHEMA, every_column):
-            damage.rows(path, table, metrics_from_table)
+            list(damage.rows(path, table, metrics_from_table))
 
 
 def _known(ids: Iterable[Any], held: Held, why: Circumstances, answers: Answers) -> None:

@@ -47,6 +47,8 @@ _FIELDS = tuple(column.field for column in COLUMNS)
 _ALWAYS = tuple(column.name for column in IDENTITY + SCORE + COST)
 _TYPES = {column.name: column.type for column in COLUMNS + TOKENS}
 _REWARD, _ADVANTAGE = SCORE[1:]
+_ROWS_AT_ONCE = 32
+"""That are made Python's while the first of them is decoded; few may be asked for."""
 _NO_MESSAGES = {column.name: "{}" if column.name == "info" else "[]" for column in MESSAGES}
 
 
@@ -107,8 +109,9 @@ def from_table(table: pa.Table, load_blob: Callable[[str], bytes]) -> Iterator[T
     """
     check_format(table.schema, "the table")
     gone = _NO_MESSAGES if Part.MESSAGES in (p.part for p in pruned_parts(table.schema)) else {}
-    for row in table.to_pylist():
-        yield _trajectory({**gone, **row}, load_blob)
+    for first in range(0, table.num_rows, _ROWS_AT_ONCE):
+        for row in table.slice(first, _ROWS_AT_ONCE).to_pylist():
+            yield _trajectory({**gone, **row}, load_blob)
 
 
 def _scalars(columns: Sequence[Column], holders: Sequence[Any]) -> dict[str, "pa.Array[Any]"]:

@@ -56,7 +56,8 @@ def check_columns(
     Raises:
         DamagedFile: it does.
     """
-    lacks = [name for name in needed if name not in schema.names]
+    names = set(schema.names)
+    lacks = [name for name in needed if name not in names]
     other = [
         f"{field.name} as {field.type}"
         for field in schema

@@ -6,6 +6,7 @@ look and the reading of it. Its rows are read once, from the first of its files 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -128,18 +129,21 @@ class BatchReader:
     ) -> Iterator[Piece]:
         """The rows that pass, in the order of the batches; nothing of what can't be read.
 
-        A piece has rows of one row group. With `apart` it has rows of one batch, too.
+        A piece has rows of one row group and, with `apart`, of one batch. Without `apart` and
+        where every row passes it may have many row groups, as `OpenFile.blocks` puts them.
         """
+        by_block = not apart and not where.columns
+        tables = _by_block if by_block else partial(_by_group, where=where)
         for span in _spans(batches, apart=apart):
-            yield from self._span(span, choose, where)
+            yield from self._span(span, choose, tables)
 
     def _span(
-        self, span: Sequence[RecordedBatch], choose: Choose, where: RowFilter
+        self, span: Sequence[RecordedBatch], choose: Choose, tables: "_Tables"
     ) -> Iterator[Piece]:
         place = span[0].place
         at = place.segment.first if place.segment else 0
         try:
-            for stop, pieces in self._read([batch.place for batch in span], 0, choose, where):
+            for stop, pieces in self._read([batch.place for batch in span], 0, choose, tables):
                 at = stop
                 yield from pieces
         except FileNotFoundError:
@@ -152,10 +156,10 @@ class BatchReader:
             segment = batch.place.segment
             if segment is None or segment.stop > at:
                 seen = max(at - (segment.first if segment else 0), 0)
-                yield from self._elsewhere(batch, seen, choose, where)
+                yield from self._elsewhere(batch, seen, choose, tables)
 
     def _elsewhere(
-        self, batch: RecordedBatch, seen: int, choose: Choose, where: RowFilter
+        self, batch: RecordedBatch, seen: int, choose: Choose, tables: "_Tables"
     ) -> Iterator[Piece]:
         """The rest of a batch, of which `seen` rows are read, from another of its files."""
         places = batch.places[1:]
@@ -163,7 +167,7 @@ class BatchReader:
             for place in places:
                 first = place.segment.first if place.segment else 0
                 try:
-                    for at, pieces in self._read([place], seen, choose, where):
+                    for at, pieces in self._read([place], seen, choose, tables):
                         seen = at - first
                         yield from pieces
                 except FileNotFoundError:
@@ -177,7 +181,7 @@ class BatchReader:
             places = tuple(p for p in found.places if p.path not in damaged) if found else ()
 
     def _read(
-        self, places: Sequence[Place], seen: int, choose: Choose, where: RowFilter
+        self, places: Sequence[Place], seen: int, choose: Choose, tables: "_Tables"
     ) -> Iterator[tuple[int, list[Piece]]]:
         """Pieces of places that follow one another in a file, each with the row after it.
 
@@ -187,18 +191,40 @@ class BatchReader:
         self._damage.fetch(places[0].path)
         rows = self._files.rows_of(places)
         columns = choose(rows.names) or rows.names[:1]  # a table without columns has no rows
-        at = rows.first + seen
-        for place in rows.file.ranges(at, rows.stop):
-            at += place[2] - place[1]
-            table = _filtered(rows.file, place, columns, where)
+        for at, table in tables(rows.file, rows.first + seen, rows.stop, columns):
             piece = Piece(path=rows.file.path, table=table.replace_schema_metadata(rows.notes))
             yield at, [piece] if table.num_rows else []
+
+
+_Tables = Callable[[OpenFile, int, int, list[str]], Iterator[tuple[int, pa.Table]]]
+"""Reads columns of rows from one to before another, in parts, each with the row after it."""
+
+
+def _by_block(
+    file: OpenFile, first: int, stop: int, columns: list[str]
+) -> Iterator[tuple[int, pa.Table]]:
+    """All the rows, as many at once as memory allows; those before a damaged page as well."""
+    for begin, end in file.blocks(first, stop):
+        try:
+            table = file.read_block(begin, end, columns)
+        except UNREADABLE:
+            yield from _by_group(file, begin, stop, columns)
+            return
+        yield end, table
+
+
+def _by_group(
+    file: OpenFile, first: int, stop: int, columns: list[str], where: RowFilter = EVERY_ROW
+) -> Iterator[tuple[int, pa.Table]]:
+    """The rows that pass; the content of a row group is read only where there are any."""
+    for place in file.ranges(first, stop):
+        first += place[2] - place[1]
+        yield first, _filtered(file, place, columns, where)
 
 
 def _filtered(
     file: OpenFile, place: tuple[int, int, int], columns: list[str], where: RowFilter
 ) -> pa.Table:
-    """The rows of a range that pass; their content is read only where there are any."""
     if not where.columns:
         return file.read(place, columns)
     mask = where.mask(file.read(place, where.columns))

@@ -1,16 +1,19 @@
 """Which columns a question gets, and tables of just these."""
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from rlvr.codec import columns_to_read, migrated
+from rlvr.codec import columns_to_read, migrated, migrations_of
 from rlvr.errors import ConfigurationError
 from rlvr.runs.batches import Piece
 from rlvr.runs.files import UNREADABLE, Damage
 from rlvr.schema import COLUMNS, TOKENS, Kind
 
+_ROWS_AT_ONCE = 1 << 17
+"""More than the 122,880 rows of DuckDB's row groups: it takes fewer in at a third of the speed."""
+_BYTES_AT_ONCE = 64 << 20
 _TOKEN_NAMES = frozenset(column.name for column in TOKENS)
 
 
@@ -50,6 +53,39 @@ def present(piece: Piece, schema: pa.Schema, damage: Damage) -> pa.Table:
     except UNREADABLE as error:
         damage.note(piece.path, error)
         return shaped(piece.table, schema)
+
+
+def presented(pieces: Iterable[Piece], schema: pa.Schema, damage: Damage) -> Iterator[pa.Table]:
+    """`present` of pieces, some hundred thousand rows at a time.
+
+    Those alike are put together before: shaping forty columns of a small file takes half as long as
+    reading them.
+    """
+    for together in _gathered(pieces):
+        table = pa.concat_tables(piece.table for piece in together)
+        yield present(Piece(path=together[0].path, table=table), schema, damage)
+
+
+def _gathered(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    held: list[Piece] = []
+    rows = size = 0
+    for piece in pieces:
+        full = rows >= _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE
+        if held and (full or not _alike(held[-1].table, piece.table)):
+            yield held
+            held, rows, size = [], 0, 0
+        held.append(piece)
+        rows += piece.table.num_rows
+        size += piece.table.nbytes
+    if held:
+        yield held
+
+
+def _alike(one: pa.Table, other: pa.Table) -> bool:
+    """Whether they have the same columns, and no migration changes either."""
+    return one.schema.equals(other.schema) and not any(
+        migrations_of(table.schema.metadata, table.column_names) for table in (one, other)
+    )
 
 
 def shaped(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -150,14 +150,12 @@ class Damage:
 
     def rows(
         self, path: Path, table: pa.Table, decode: Callable[[pa.Table], Iterator[T]]
-    ) -> list[T]:
-        """The decoded rows of a table, up to one that does not decode."""
-        rows: list[T] = []
+    ) -> Iterator[T]:
+        """The decoded rows of a table, up to one that does not decode, as they are asked for."""
         try:
-            rows.extend(decode(table))
+            yield from decode(table)
         except UNREADABLE as error:
             self.note(path, error)
-        return rows
 
     def tables(
         self,

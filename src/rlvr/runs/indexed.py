@@ -17,7 +17,8 @@ from rlvr.codec import ANNOTATIONS_SCHEMA, METRICS_SCHEMA
 from rlvr.errors import ConfigurationError, DamagedFile
 from rlvr.record import FORWARD_EVIDENCE, FORWARD_FIELDS, UPDATE_EVIDENCE, Mode
 from rlvr.runs.batches import Batches, BatchReader, RecordedBatch
-from rlvr.runs.columns import just, present, wanted_schema
+from rlvr.runs.buffers import to_numpy, whole_numbers
+from rlvr.runs.columns import just, presented, wanted_schema
 from rlvr.runs.executing import MEMORY_LIMIT, locked_database
 from rlvr.runs.files import Damage, every_column
 from rlvr.runs.filtering import NO_BOUNDS, Bounds
@@ -41,8 +42,6 @@ IN_ORDER = "attempt, step, mode, batch, rank, length(id), id"
 MAX_COMPONENTS = 256
 """Components that get a column; a scorer that names each one anew must not grow the table."""
 
-_ROWS_AT_ONCE = 1 << 16
-_BYTES_AT_ONCE = 64 << 20
 _ERROR_CHARS = 200
 _CLIPPED = "clipped_share"
 _TAGGED = r"""regexp_replace(payload, '\{"\$rlvr:float":"(-?\w+)"\}', '"\1"', 'g')"""
@@ -222,10 +221,10 @@ class Held:
         schema = wanted_schema(names)
         with BatchReader(self._batches, self._damage) as reader:
             pieces = reader.pieces(batches, just(names), apart=False)
-            yield from _gathered(present(piece, schema, self._damage) for piece in pieces)
+            yield from presented(pieces, schema, self._damage)
 
     def _insert(self, table: pa.Table) -> None:
-        arrays: dict[str, Any] = {"rid": pa.array(np.arange(table.num_rows) + self._next)}
+        arrays: dict[str, Any] = {"rid": whole_numbers(np.arange(table.num_rows) + self._next)}
         self._next += table.num_rows
         for name in table.column_names:
             if name == REWARDS:
@@ -238,7 +237,7 @@ class Held:
         """A column for each component. Of two of one name in a rollout the first counts."""
         rows, keys, values = _entries(rewards)
         coded = keys.dictionary_encode()
-        places = np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+        places = to_numpy(coded.indices)
         columns: dict[str, pa.Array[Any]] = {}
         for place, name in enumerate(coded.dictionary.to_pylist()):
             if name not in self.components and len(self.components) >= MAX_COMPONENTS:
@@ -246,7 +245,7 @@ class Held:
             where = np.flatnonzero(places == place)
             taken = np.full(len(rewards), -1, dtype=np.int64)
             taken[rows[where][::-1]] = where[::-1]
-            at = pa.array(taken, mask=taken < 0)
+            at = whole_numbers(taken, known=taken >= 0)
             columns[self._component(str(name))] = values.take(at)
         return columns
 
@@ -310,11 +309,11 @@ class Held:
         first = np.searchsorted(rows, rows)
         parts = pa.table(
             {
-                "id": table["id"].combine_chunks().take(pa.array(rows)),
-                "place": pa.array(np.arange(len(rows)) - first),
+                "id": table["id"].combine_chunks().take(whole_numbers(rows)),
+                "place": whole_numbers(np.arange(len(rows)) - first),
                 "name": keys,
                 "value": values,
-                "shapes": table["components"].combine_chunks().take(pa.array(rows)),
+                "shapes": table["components"].combine_chunks().take(whole_numbers(rows)),
             }
         )
         payload = _TAGGED.replace("payload", "json_extract(shapes, '$[' || place || ']')::VARCHAR")
@@ -398,24 +397,9 @@ NEWEST_NOTES = """SELECT * FROM held.notes QUALIFY row_number() OVER (
 """The annotations that count."""
 
 
-def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Small tables put together, within bounds of rows and bytes."""
-    held: list[pa.Table] = []
-    rows = size = 0
-    for table in tables:
-        held.append(table)
-        rows += table.num_rows
-        size += table.nbytes
-        if rows >= _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
-            yield pa.concat_tables(held)
-            held, rows, size = [], 0, 0
-    if held:
-        yield pa.concat_tables(held)
-
-
 def _entries(rewards: Any) -> tuple[Any, Any, Any]:
     """A map column, flat: the row of each entry, in order, its key and its value."""
-    offsets = np.asarray(rewards.offsets.to_numpy())
+    offsets = to_numpy(rewards.offsets)
     counts = np.diff(offsets)
     rows = np.repeat(np.arange(len(rewards)), counts)
     inside = slice(int(offsets[0]), int(offsets[-1])) if len(offsets) else slice(0, 0)

@@ -9,7 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rlvr.codec import METRICS_SCHEMA, metrics_from_table, unpack, unpack_floats, unpack_marks
 from rlvr.errors import DamagedFile
@@ -84,23 +86,19 @@ class LaterKnowledge:
             return trajectory
 
     def fill_table(self, table: pa.Table) -> pa.Table:
-        """A table with a column `id`, with absent cells filled."""
-        packed: list[Any] = table["id"].to_pylist()
-        ids = [unpack(id) for id in packed]
-        forwards = None
-        for place, field in enumerate(table.schema):
-            if field.name in _FORWARD:
-                forwards = forwards or [self._forward(id) for id in ids]
-                found = [forward.get(field.name) for forward in forwards]
-            elif field.name == _CLIPPED:
-                found = [self._clipped(id) for id in ids]
-            else:
-                continue
-            cells = [
-                added if cell is None else cell
-                for cell, added in zip(table[field.name].to_pylist(), found, strict=True)
-            ]
-            table = table.set_column(place, field, pa.array(cells, type=field.type))
+        """A table with a column `id`, with absent cells filled; looks at rows with notes alone."""
+        names = set(table.column_names)
+        for fields, notes, found in (
+            (_FORWARD & names, self._forwards, self._forward),
+            ({_CLIPPED} & names, self._updates, self._clip),
+        ):
+            rows = notes.rows(table["id"]) if fields else []
+            if rows:
+                packed: list[Any] = table["id"].take(rows).to_pylist()
+                added = [found(unpack(id)) for id in packed]
+                for name in fields:
+                    cells = [cell.get(name) for cell in added]
+                    table = _with_cells(table, name, rows, cells)
         return table
 
     def updates(self, trajectory: Trajectory) -> tuple[TrajectoryUpdate, ...]:
@@ -123,6 +121,9 @@ class LaterKnowledge:
             if name in _FORWARD
         }
 
+    def _clip(self, id: str) -> Mapping[str, Any]:
+        return {_CLIPPED: self._clipped(id)}
+
     def _clipped(self, id: str) -> float | None:
         shares: list[Any] = [note.payload.get(_CLIPPED) for note in self._updates.of(id)]
         known = [share for share in shares if share is not None]
@@ -143,6 +144,16 @@ class LaterKnowledge:
     def _alien(self, kind: str, id: str, error: Exception) -> None:
         path = self._folder / "annotations" / kind
         self._damage.note(path, DamagedFile(f"{path}: that of {id} does not decode ({error})."))
+
+
+def _with_cells(table: pa.Table, name: str, rows: Sequence[int], cells: list[Any]) -> pa.Table:
+    """The table with cells of a column in some of its rows, where these were absent."""
+    place = table.column_names.index(name)
+    field = table.schema.field(name)
+    at = np.full(table.num_rows, -1)
+    at[rows] = np.arange(len(rows))
+    spread = pa.array(cells, type=field.type).take(pa.array(at, mask=at < 0))
+    return table.set_column(place, field, pc.coalesce(table[name], spread))
 
 
 def _with_forward(sequence: TrainingSequence, note: Annotation, at: int) -> TrainingSequence:

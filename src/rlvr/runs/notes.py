@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -65,6 +66,14 @@ class Notes:
             self._batch, self._by_id = batch, self._of_batch(batch)
         return _newest(self._by_id.get(id, ()))
 
+    def rows(self, ids: "pa.ChunkedArray[Any]") -> list[int]:
+        """Which of the ids, as columns hold them, may have any: those of batches that have."""
+        if not self._files:
+            return []
+        noted = pa.array([pack(batch) for batch in self._files], pa.string())
+        own: Any = pc.is_in(_batches(ids), value_set=noted)
+        return [int(row) for row in np.flatnonzero(own.to_numpy())]
+
     @cached_property
     def _files(self) -> dict[str, list[Path]]:
         """The files by what the ids of a batch begin with."""
@@ -72,7 +81,7 @@ class Notes:
         self._damage.look()
         for path in annotation_files(self._folder, self._kind):
             for table in self._damage.tables(path, ANNOTATIONS_SCHEMA, _just_ids):
-                batches: list[Any] = _batches(table).unique().to_pylist()
+                batches: list[Any] = _batches(table["id"]).unique().to_pylist()
                 for batch in map(unpack, batches):
                     if path not in files[batch]:
                         files[batch].append(path)
@@ -90,7 +99,7 @@ class Notes:
     def _tables(self, path: Path) -> list[pa.Table]:
         if path not in self._held:
             self._held[path] = [
-                table.append_column(_BATCH, _batches(table))
+                table.append_column(_BATCH, _batches(table["id"]))
                 for table in self._damage.tables(path, ANNOTATIONS_SCHEMA, every_column)
             ]
             if len(self._held) > _HELD_FILES:
@@ -99,8 +108,8 @@ class Notes:
         return self._held[path]
 
 
-def _batches(table: pa.Table) -> "pa.ChunkedArray[Any]":
-    return pc.replace_substring_regex(table["id"], _ROW, "")
+def _batches(ids: "pa.ChunkedArray[Any]") -> "pa.ChunkedArray[Any]":
+    return pc.replace_substring_regex(ids, _ROW, "")
 
 
 def _read(path: Path, damage: Damage, where: RowFilter) -> Iterator[Annotation]:

@@ -24,7 +24,7 @@ from rlvr.record import (
 from rlvr.remote import Replica
 from rlvr.runs.attempts import read_attempts, supersession
 from rlvr.runs.batches import Batches, BatchReader, RecordedBatch
-from rlvr.runs.columns import just, present, wanted_schema, without_tokens
+from rlvr.runs.columns import just, presented, wanted_schema, without_tokens
 from rlvr.runs.files import Damage, Origin, RowFilter, every_column
 from rlvr.runs.later import LaterKnowledge, metric_files, read_metrics
 from rlvr.runs.notes import annotation_files, read_annotations
@@ -223,7 +223,7 @@ class Run:
         rows = RowFilter(group=group, reward=reward, ids=ids)
         with self._reader() as reader:
             pieces = reader.pieces(batches, just(read.names), rows, apart=False)
-            tables = [present(piece, read, self._damage) for piece in pieces]
+            tables = list(presented(pieces, read, self._damage))
         table = pa.concat_tables(tables) if tables else read.empty_table()
         if filled:
             table = LaterKnowledge(self.path, self._damage).fill_table(table)

@@ -21,6 +21,8 @@ UNREADABLE = (OSError, RlvrError, pa.ArrowException, ValueError, KeyError, TypeE
 """What a torn or alien file makes Arrow and our decoder raise."""
 
 _OPEN_FILES = 4
+BLOCK_BYTES = 64 << 20
+"""Of the whole rows of a block, uncompressed; what is read of them is mostly much less."""
 
 
 class OpenFile:
@@ -36,8 +38,9 @@ class OpenFile:
         self.schema = self._file.schema_arrow
         check_trajectories(self.schema, str(path))
         footer = self._file.metadata
-        groups = range(footer.num_row_groups)
-        self._starts = list(accumulate((footer.row_group(n).num_rows for n in groups), initial=0))
+        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+        self._starts = list(accumulate((group.num_rows for group in groups), initial=0))
+        self._sizes = [group.total_byte_size for group in groups]
         self._held: tuple[int, dict[tuple[str, ...], pa.Table]] = (-1, {})
 
     def __enter__(self) -> "OpenFile":
@@ -111,6 +114,27 @@ class OpenFile:
             start, end = self._starts[group], min(self._starts[group + 1], stop)
             yield group, first - start, end - start
             first = end
+
+    def blocks(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+        """The rows from `first` to before `stop`, some row groups together: as many as BLOCK_BYTES
+        allow, and at least one."""
+        size = 0
+        for group, begin, _ in self.ranges(first, stop):
+            if size and size + self._sizes[group] > BLOCK_BYTES:
+                at = self._starts[group] + begin
+                yield first, at
+                first, size = at, 0
+            size += self._sizes[group]
+        if first < stop:
+            yield first, stop
+
+    def read_block(self, first: int, stop: int, columns: Sequence[str]) -> pa.Table:
+        """At least one column of the rows of a block, by threads if it is large; holds nothing."""
+        groups = [group for group, _, _ in self.ranges(first, stop)]
+        table = self._file.read_row_groups(
+            groups, columns=list(columns), use_threads=len(groups) > 1
+        )
+        return table.slice(first - self._starts[groups[0]], stop - first)
 
     def read(self, place: tuple[int, int, int], columns: Sequence[str]) -> pa.Table:
         """At least one column of a range of `ranges`."""
