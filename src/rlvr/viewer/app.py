@@ -16,6 +16,7 @@ from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.guard import Guard, Rules
 from rlvr.viewer.library import Library
+from rlvr.viewer.pages.diagnosis import diagnosis_page, ledger_page
 from rlvr.viewer.pages.run import run_page
 from rlvr.viewer.pages.runs import runs_page
 from rlvr.views.terminal.status import state_line
@@ -27,6 +28,8 @@ LibraryPage = Callable[[Library, Asked], Page]
 
 OF_A_RUN: dict[str, RunPage] = {
     "": run_page,
+    "/diagnosis": diagnosis_page,
+    "/ledger": ledger_page,
 }
 """The pages below /r/RUN. A part of a path that can hold a slash stands at its end, or before a
 word that no name of ours has."""

@@ -1,8 +1,50 @@
 """The verdict on a run, made beside the pages."""
 
-from rlvr.diagnosis import Verdict, diagnose_run
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from rlvr.diagnosis import (
+    Fate,
+    Reason,
+    RunEvidence,
+    Verdict,
+    compare_with,
+    diagnose,
+    load_evidence,
+)
+from rlvr.diagnosis.fates import share_by_step
 from rlvr.viewer.answers import Answer
 from rlvr.viewer.desk import Desk
+
+MOST_MEMBERS = 200
+"""Rollouts of each line of the ledger that are kept to be listed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """What is judged: the training from a step on, what passes a filter, beside an evaluation."""
+
+    since: int | None = None
+    where: str | None = None
+    beside: Desk | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A verdict with what its pages list beside it.
+
+    `members` has the first rollouts of each line of the ledger, the newest first;
+    `sound_by_step` the share of each step that reached the gradient sound.
+    """
+
+    verdict: Verdict
+    members: Mapping[Reason, tuple[str, ...]] = field(default_factory=dict)
+    sound_by_step: tuple[tuple[int, float], ...] = ()
+
+
+EVERYTHING = Judging()
 
 
 def verdict_of(desk: Desk, *, patience_s: float = 0.3) -> Answer[Verdict]:
@@ -11,6 +53,54 @@ def verdict_of(desk: Desk, *, patience_s: float = 0.3) -> Answer[Verdict]:
     Raises:
         RlvrError: the run can't be judged.
     """
+    answer = judged_of(desk, patience_s=patience_s)
+    known = None if answer.value is None else answer.value.verdict
+    return Answer(value=known, current=answer.current)
+
+
+def judged_of(
+    desk: Desk, asked: Judging = EVERYTHING, *, patience_s: float = 0.3
+) -> Answer[Judged]:
+    """The verdict on what is asked, with its ledger's rollouts, as far as it is known by now.
+
+    Raises:
+        RlvrError: it can't be judged.
+    """
+    beside = asked.beside
+    named = "" if beside is None else beside.name
+    version = desk.version() + ("" if beside is None else f" {beside.version()}")
     return desk.answers.of(
-        "verdict", desk.version(), lambda: diagnose_run(desk.run), patience_s=patience_s
+        f"verdict {asked.since} {named} {asked.where or ''}",
+        version,
+        lambda: _judged(desk, asked),
+        patience_s=patience_s,
     )
+
+
+def _judged(desk: Desk, asked: Judging) -> Judged:
+    beside = asked.beside
+    run = desk.run if asked.where is None else desk.run.reopened()
+    evidence = load_evidence(run, since=asked.since, where=asked.where)
+    parity = compare_with(
+        run,
+        None if beside is None else beside.run.reopened(),
+        since=asked.since,
+        where=asked.where,
+        called=(desk.argument, (beside or desk).argument),
+    )
+    verdict = diagnose(replace(evidence, parity=parity))
+    return Judged(
+        verdict=verdict,
+        members=_members(evidence),
+        sound_by_step=tuple(share_by_step(evidence, Fate.SOUND)),
+    )
+
+
+def _members(evidence: RunEvidence) -> dict[Reason, tuple[str, ...]]:
+    deciding, ids = evidence.signal.deciding, evidence.rollouts.ids
+    found = {}
+    for place, reason in enumerate(Reason):
+        rows = np.flatnonzero(deciding == place)[::-1][:MOST_MEMBERS]
+        if rows.size:
+            found[reason] = tuple(str(ids[row]) for row in rows)
+    return found

@@ -10,8 +10,16 @@ from rlvr.diagnosis.headline import headline, mostly_judged
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.curves import Curves
 from rlvr.views.terminal.ledger import ledger_in_short, outside
-from rlvr.views.terminal.text import heading, inert, joined, number, one_line, plural, share
-from rlvr.views.verdict import example_command, page_of
+from rlvr.views.terminal.text import heading, inert, joined, number, one_line, plural
+from rlvr.views.verdict import (
+    cost_text,
+    diagnose_command,
+    example_command,
+    extent_text,
+    number_text,
+    page_of,
+    signal_text,
+)
 
 _MARKS = {
     Severity.ERROR: ("✗ ERROR", "bold red"),
@@ -20,8 +28,6 @@ _MARKS = {
 }
 _LONG = 2_000
 _PLOT_HEIGHT = 5
-_DIGITS = {"nats": 4, "tokens": 1, "points": 1}
-_EXACT = 1e15
 _BRIEFS = 4
 
 
@@ -51,7 +57,7 @@ def _page(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
         yield from _in_full(finding, run, f"{at}. ")
     notes = [f for f in verdict.findings if f.severity is Severity.NOTE]
     if notes:
-        yield heading("Worth knowing", f"in full: {_diagnose(verdict, run, 'CODE')}")
+        yield heading("Worth knowing", f"in full: {inert(diagnose_command(verdict, run, 'CODE'))}")
         for finding in notes:
             yield from _note(finding, run)
     yield from _healthy(verdict.healthy)
@@ -92,7 +98,7 @@ def _in_short(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType
 def _head(verdict: Verdict, title: str) -> Iterator[RenderableType]:
     if title:
         yield Text(f"═══ {title}", style="bold")
-    yield Text(_extent(verdict), style="dim")
+    yield Text(extent_text(verdict), style="dim")
     sentences = [one_line(sentence, _LONG) for sentence in headline(verdict)]
     mark, style = _headline_mark(verdict)
     yield layout.facts([(Text(mark, f"{style} not dim"), Text("\n".join(sentences), style))])
@@ -101,15 +107,6 @@ def _head(verdict: Verdict, title: str) -> Iterator[RenderableType]:
         yield Text()
     yield from ledger_in_short(verdict.ledger)
     yield from outside(verdict.ledger)
-
-
-def _extent(verdict: Verdict) -> str:
-    chosen = "" if verdict.where is None else f" where {one_line(verdict.where, 200)}"
-    if not verdict.steps:
-        return f"no training rollouts{chosen}"
-    first, last = verdict.steps[0], verdict.steps[-1]
-    span = f"step {first}" if first == last else f"steps {number(first)} to {number(last)}"
-    return f"{plural(verdict.rollouts, 'training rollout')}{chosen}, {span}"
 
 
 def _headline_mark(verdict: Verdict) -> tuple[str, str]:
@@ -124,7 +121,7 @@ def _headline_mark(verdict: Verdict) -> tuple[str, str]:
 def _in_full(finding: Finding, run: str, place: str) -> Iterator[RenderableType]:
     yield _title(finding, place)
     yield Text(one_line(finding.sentence, _LONG), style="bold")
-    yield Text(_signal(finding), style="dim")
+    yield Text(signal_text(finding), style="dim")
     if finding.numbers:
         yield Text()
         yield layout.facts((_name(n), _value(n)) for n in finding.numbers)
@@ -142,43 +139,12 @@ def _title(finding: Finding, place: str) -> Text:
     return shown.append(f"  {inert(finding.code)} ──")
 
 
-def _signal(finding: Finding) -> str:
-    """What it cost, and since when."""
-    since = "" if finding.since_step is None else f"since step {finding.since_step}"
-    among = f" of {plural(finding.rollouts, 'rollout')}" if finding.signal else ""
-    gap = _gap_share(finding)
-    cost = "" if gap and not finding.signal else f"{_cost(finding)}{among}"
-    return joined((cost, since, gap))
-
-
-def _gap_share(finding: Finding) -> str:
-    """What part of the distance to an evaluation it accounts for."""
-    part = finding.gap_share
-    return "" if part is None else f"{share(part)} of the gap to the evaluation"
-
-
-def _cost(finding: Finding) -> str:
-    counts = ((finding.corrupted, "corrupted"), (finding.lost, "lost"))
-    costs = [
-        f"{number(count)} {fate} ({share(count / finding.rollouts)})"
-        for count, fate in counts
-        if count and finding.rollouts
-    ]
-    return ", ".join(costs) or "no rollout lost or corrupted by it"
-
-
 def _name(measured: Number) -> str:
     return one_line(measured.name, 60)
 
 
 def _value(measured: Number) -> Text:
-    value = measured.value
-    if measured.unit == "share":
-        return Text(share(value))
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
-        value = int(value)
-    unit = "" if measured.unit in measured.name else f" {one_line(measured.unit, 30)}"
-    return Text(number(value, _DIGITS.get(measured.unit, 3)) + unit)
+    return Text(number_text(measured))
 
 
 def _plot(finding: Finding) -> Iterator[RenderableType]:
@@ -226,7 +192,7 @@ def _reasoning(finding: Finding) -> Iterator[tuple[str, Text]]:
 def _brief(finding: Finding, run: str) -> Iterator[RenderableType]:
     mark, style = _MARKS[finding.severity]
     shown = Text().append(f"{mark}  {inert(finding.code)}", style)
-    yield shown.append(f"  {_cost(finding)}", "dim")
+    yield shown.append(f"  {cost_text(finding)}", "dim")
     yield Text(one_line(finding.sentence, _LONG))
     said = (("could refute it", finding.refuted_by), ("what to do", finding.remedy))
     yield layout.facts((name, Text(one_line(text, _LONG))) for name, text in said if text)
@@ -268,17 +234,10 @@ def _because(unknown: Unknown) -> Text:
     return shown
 
 
-def _diagnose(verdict: Verdict, run: str, code: str) -> str:
-    """The command that shows one finding, beside the evaluation that the verdict has."""
-    parity = verdict.parity
-    beside = "" if parity is None or parity.a.run == parity.b.run else f" --eval {parity.b.called}"
-    return f"rlvr diagnose {inert(run)} {inert(code)}{inert(beside)}"
-
-
 def _next(verdict: Verdict, run: str) -> Iterator[tuple[str, str]]:
     yield f"rlvr ledger {run}", "what became of every rollout"
     if verdict.findings:
-        yield _diagnose(verdict, run, verdict.findings[0].code), "one finding alone"
+        yield inert(diagnose_command(verdict, run, verdict.findings[0].code)), "one finding alone"
     if verdict.parity is not None:
         called = dict.fromkeys((verdict.parity.a.called, verdict.parity.b.called))
         yield f"rlvr parity {' '.join(called)}", "training and evaluation beside each other"
