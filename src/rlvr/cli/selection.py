@@ -1,6 +1,5 @@
 """Which trajectories of a run a person asks for."""
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from rlvr.errors import ConfigurationError, RecordNotFound
 from rlvr.record import Mode
+from rlvr.utils.spans import span_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,9 +30,6 @@ Where = Annotated[
 Its text is the keyword `where` of `Run.trajectories`, `Run.to_arrow` and `load_evidence`, and of
 `Selection`, which put the questions; a wrong expression is their ConfigurationError.
 """
-
-_STEPS = re.compile(r"(\d*):(\d*)")
-_ENDLESS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +69,10 @@ def chosen_steps(step: int | None, steps: str | None) -> int | range | None:
         raise ConfigurationError("name --step or --steps, not both.")
     if steps is None:
         return step
-    found = _STEPS.fullmatch(steps)
-    first = int(found[1] or 0) if found else 0
-    last = int(found[2] or _ENDLESS) if found else -1
-    if last < first:
+    span = span_of(steps)
+    if span is None:
         raise ConfigurationError(f"--steps is {steps!r}; write 10:20, 10: or :20.")
-    return range(first, last + 1)
+    return span
 
 
 def trajectory_lines(table: "pa.Table", page: "Page") -> "list[TrajectoryLine]":

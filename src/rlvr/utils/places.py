@@ -118,7 +118,7 @@ class Places:
         """The search in this run, of `q`."""
         if self.offline:
             return ""
-        return "/search" + _query({"run": self.run, **asked})
+        return search_place(run=self.run, **asked)
 
     def of_comparison(self, other: str, **asked: str | int | None) -> str:
         """This run beside another."""
@@ -132,6 +132,11 @@ class Places:
             own = self.within.get(path, "")
             return after if own and after else own
         return f"/r/{_part(self.run)}{path}{_query(asked)}{after}"
+
+
+def search_place(**asked: str | int | None) -> str:
+    """The search of `q`, in one `run` or, without it, in all that are served."""
+    return "/search" + _query(asked)
 
 
 def token_anchor(sequence: int, token: int) -> str:

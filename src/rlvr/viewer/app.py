@@ -19,6 +19,7 @@ from rlvr.viewer.library import Library
 from rlvr.viewer.pages.diagnosis import diagnosis_page, ledger_page
 from rlvr.viewer.pages.run import run_page
 from rlvr.viewer.pages.runs import runs_page
+from rlvr.viewer.pages.search import search_page
 from rlvr.views.terminal.status import state_line
 from rlvr.views.web import Crumb, Frame, Page, render
 from rlvr.views.web.assets import TYPES, asset
@@ -34,7 +35,9 @@ OF_A_RUN: dict[str, RunPage] = {
 """The pages below /r/RUN. A part of a path that can hold a slash stands at its end, or before a
 word that no name of ours has."""
 
-OF_ALL: dict[str, LibraryPage] = {}
+OF_ALL: dict[str, LibraryPage] = {
+    "/search": search_page,
+}
 """The pages of several runs."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
+from rlvr.utils.spans import span_of
 
 LONGEST = 4_000
 """Characters of one parameter; a query of more is a mistake."""
@@ -44,6 +45,22 @@ class Asked:
         if not value.lstrip("-").isdecimal() or not low <= int(value) <= high:
             raise ConfigurationError(f"{name} is {value!r}; write a number from {low} to {high}.")
         return int(value)
+
+    def steps(self, name: str) -> int | range | None:
+        """A step, or a span of steps as 10:20, 10: or :20; None where it is absent.
+
+        Raises:
+            ConfigurationError: it is neither.
+        """
+        value = self.text(name)
+        if value is None:
+            return None
+        if value.isdecimal() and len(value) < 19:
+            return int(value)
+        span = span_of(value)
+        if span is None:
+            raise ConfigurationError(f"{name} is {value!r}; write 10, 10:20, 10: or :20.")
+        return span
 
     def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
         """One of some words.

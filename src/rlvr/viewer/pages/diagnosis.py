@@ -66,7 +66,7 @@ def ledger_page(desk: Desk, asked: Asked) -> Page:
         tab="diagnosis",
         crumbs=(
             *_crumbs(desk),
-            Crumb("diagnosis", url=desk.places.of_diagnosis(**parameters), key="g d"),
+            Crumb("diagnosis", url=desk.places.of_diagnosis("", **parameters), key="g d"),
             Crumb(reason.meaning),
         ),
         command=f"rlvr ledger {desk.argument}",
