@@ -110,10 +110,6 @@ class Places:
         """The rollouts on one line of the ledger."""
         return self._url("/ledger", {"line": line, **asked})
 
-    def of_contrast(self, **asked: str | int | None) -> str:
-        """What tells its successes from its failures."""
-        return self._url("/contrast", asked)
-
     def of_search(self, **asked: str | int | None) -> str:
         """The search in this run, of `q`."""
         if self.offline:

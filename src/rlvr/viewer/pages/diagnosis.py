@@ -44,7 +44,6 @@ def diagnosis_page(desk: Desk, asked: Asked) -> Page:
             "others": [name for name in desk.others.names()[::-1][:_OTHERS] if name != desk.name],
             "beside": None if beside is None else beside.name,
             "beside_url": "" if beside is None else desk.places.of_comparison(beside.name),
-            "contrast": desk.places.of_contrast(),
         },
     )
 
