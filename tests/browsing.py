@@ -1,6 +1,7 @@
 """A real browser (Debian's chromium) for tests, which notes all that a page should never do."""
 
 import contextlib
+import time
 from dataclasses import dataclass, field
 
 from playwright.sync_api import sync_playwright
@@ -35,6 +36,14 @@ class Visits:
             self.misdeeds.append(f"{path}: a payload ran")
         for said in self.page.evaluate("window.violated ?? []"):
             self.misdeeds.append(f"{path}: the policy stopped {said}")
+
+
+def until(page, expression, *, within_s=20.0):
+    """Wait for something to hold in a page: from outside, since its policy forbids `eval`."""
+    last = time.monotonic() + within_s
+    while not page.evaluate(expression):
+        assert time.monotonic() < last, expression
+        page.wait_for_timeout(50)
 
 
 @contextlib.contextmanager

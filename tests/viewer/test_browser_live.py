@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from browsing import chromium, visiting
+from browsing import chromium, until, visiting
 from builders import batches, run_info
 from rlvr.recorder import Recorder
 from rlvr.views.web import Places
@@ -57,7 +57,7 @@ def test_a_run_that_grows_keeps_scroll_focus_and_open_parts(browser, recorder, t
         focused = "document.activeElement.closest('tr')?.id"
         assert page.evaluate(focused) == "s2-train"
         page.locator("button.fresh").evaluate("button => button.click()")
-        page.wait_for_function("document.querySelectorAll('#steps tbody tr').length === 10")
+        until(page, "document.querySelectorAll('#steps tbody tr').length === 10")
         assert page.evaluate(focused) == "s2-train"  # the rows that came stand above it
         assert visits.misdeeds == []
 

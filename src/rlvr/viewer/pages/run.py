@@ -89,16 +89,16 @@ def _settings(
     off = [name for name, active in info.repairs.items() if not active]
     repairs = f"{len(off)} off: {', '.join(off)}" if off else "all on"
     return (
-        ("run", desk.name),
-        ("trainer", joined((info.trainer or "", f"{info.inference or '?'} inference"))),
         ("model", joined((info.model or "", parameters(info.model_parameters)), ", ")),
         ("data", info.dataset),
         ("recorded", recorded),
+        ("repairs", repairs if info.repairs else None),
+        ("run", desk.name),
+        ("trainer", joined((info.trainer or "", f"{info.inference or '?'} inference"))),
         ("started", when(info.created_at)),
         ("sampling", settings_line(info.sampling)),
         ("limits", settings_line(info.limits)),
         ("settings", training_settings(info)),
-        ("repairs", repairs if info.repairs else None),
         ("code", code_versions(info)),
         ("command", info.command),
         ("imported from", info.imported_from),
