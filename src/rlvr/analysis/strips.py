@@ -178,7 +178,7 @@ def _expected(wanted: Sequence[Sequence[int]] | None, at: int) -> Sequence[int] 
 
 
 def _sequence(sequence: TrainingSequence, wanted: Sequence[int] | None) -> SequenceStrip:
-    others, missing, matched = _differences(sequence.ids, wanted)
+    others, missing, matched = trained_otherwise(sequence.ids, wanted)
     tokens = [
         StripToken(
             place=at,
@@ -209,7 +209,7 @@ def _sections(
         yield Section(span=span, tokens=own, tail=tail if span is known[-1] else ())
 
 
-def _differences(
+def trained_otherwise(
     ids: Sequence[int], wanted: Sequence[int] | None
 ) -> tuple[set[int], dict[int, list[int]], bool]:
     """Places with another id than wanted, and the ids missing before each place."""

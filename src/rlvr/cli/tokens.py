@@ -73,10 +73,12 @@ def _json(opened: Opened, trajectory: "Trajectory", *, full: bool) -> None:
 
 def _kept(opened: Opened) -> str:
     """Of which steps the run keeps token details, where it says so."""
+    from rlvr.views.terminal.tokens import kept_steps
+
     every = opened.run.info.token_details_every if opened.run.info else None
     if not every:
         return ""
-    some = [step for step in opened.run.steps() if step % every == 0][:4]
+    some = kept_steps(every, opened.run.steps())
     if every == 1 or not some:
         return ""
     steps = ", ".join(str(step) for step in some)

@@ -20,6 +20,8 @@ from rlvr.viewer.pages.diagnosis import diagnosis_page, ledger_page
 from rlvr.viewer.pages.run import run_page
 from rlvr.viewer.pages.runs import runs_page
 from rlvr.viewer.pages.search import search_page
+from rlvr.viewer.pages.tokens import tokens_page
+from rlvr.viewer.pages.trajectory import trajectory_page
 from rlvr.views.terminal.status import state_line
 from rlvr.views.web import Crumb, Frame, Page, render
 from rlvr.views.web.assets import TYPES, asset
@@ -31,6 +33,8 @@ OF_A_RUN: dict[str, RunPage] = {
     "": run_page,
     "/diagnosis": diagnosis_page,
     "/ledger": ledger_page,
+    "/t/{id}": trajectory_page,
+    "/t/{id}/tokens": tokens_page,
 }
 """The pages below /r/RUN. A part of a path that can hold a slash stands at its end, or before a
 word that no name of ours has."""

@@ -1,7 +1,7 @@
 """The tokens around one of them: who wrote them, what was trained, what should have been."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
@@ -24,15 +24,24 @@ def strip_view(strip: TokenStrip) -> Group:
     return Group(*_page(strip))
 
 
+DETAILS_REMEDY = (
+    "They are kept where the trainer is told so: log_token_details=True, or the flag"
+    " --log-token-details of a training script (of every N steps by --token-details-every)."
+)
+"""How a run comes to have token details."""
+
+
+def kept_steps(every: int, steps: Sequence[int]) -> list[int]:
+    """The first steps of a run whose token details are kept, where it keeps those of each n-th."""
+    return [step for step in steps if step % every == 0][:4]
+
+
 def no_details(id: str | None, kept: str = "") -> Group:
     """What to say where a trajectory has no token details, how to get them, and who has them."""
     return Group(
         heading("Tokens"),
         layout.warning(f"{id} has no token details, so no single token can be shown."),
-        Text(
-            "They are kept where the trainer is told so: log_token_details=True, or the flag"
-            " --log-token-details of a training script (of every N steps by --token-details-every)."
-        ),
+        Text(DETAILS_REMEDY),
         *((Text(kept),) if kept else ()),
     )
 

@@ -31,6 +31,7 @@ TYPES = {
     "view.css": "text/css; charset=utf-8",
     "view.js": "text/javascript; charset=utf-8",
     "keys.js": "text/javascript; charset=utf-8",
+    "tokens.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
     "idiomorph.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",

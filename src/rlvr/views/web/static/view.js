@@ -2,6 +2,7 @@
 // Every page is whole without it.
 import { follow } from "./live.js";
 import { listen } from "./keys.js";
+import { places } from "./tokens.js";
 
 const THEMES = ["", "light", "dark"];
 
@@ -53,3 +54,4 @@ document.addEventListener("click", (event) => {
 });
 listen(act);
 follow();
+places();

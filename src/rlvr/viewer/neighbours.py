@@ -1,0 +1,96 @@
+"""What stands beside a trajectory: its siblings, and the steps before and after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rlvr.record import Trajectory
+from rlvr.runs import Run
+
+MOST_SIBLINGS = 64
+"""Siblings that a strip shows: those around the trajectory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sibling:
+    """A rollout of the same prompt in the same batch."""
+
+    id: str
+    sample: int
+    reward: float | None
+    advantage: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """The group of a trajectory by sample, itself at place `own`; `before` and `after` are (step,
+    id) of a trajectory of the nearest steps, None at the ends of the run."""
+
+    group: tuple[Sibling, ...]
+    own: int
+    before: tuple[int, str] | None
+    after: tuple[int, str] | None
+
+    @property
+    def previous(self) -> Sibling | None:
+        """The sibling before it."""
+        return self.group[self.own - 1] if self.own > 0 else None
+
+    @property
+    def next(self) -> Sibling | None:
+        """The sibling after it."""
+        return self.group[self.own + 1] if self.own + 1 < len(self.group) else None
+
+    @property
+    def near(self) -> tuple[Sibling, ...]:
+        """Itself and the siblings around it, as many as a strip shows."""
+        first = max(0, min(self.own - MOST_SIBLINGS // 2, len(self.group) - MOST_SIBLINGS))
+        return self.group[first : first + MOST_SIBLINGS]
+
+
+def neighbours_of(run: Run, trajectory: Trajectory) -> Neighbours:
+    """Its group in its own attempt, and the steps beside its own in the same mode."""
+    group = _group(run, trajectory)
+    own = next((at for at, one in enumerate(group) if one.id == trajectory.id), 0)
+    steps = run.steps(trajectory.mode)
+    before = [step for step in steps if step < trajectory.step]
+    after = [step for step in steps if step > trajectory.step]
+    return Neighbours(
+        group=group,
+        own=own,
+        before=_first(run, trajectory, before[::-1]),
+        after=_first(run, trajectory, after),
+    )
+
+
+def _group(run: Run, trajectory: Trajectory) -> tuple[Sibling, ...]:
+    table = run.to_arrow(
+        ["id", "sample", "reward", "advantage", "attempt", "batch"],
+        mode=trajectory.mode,
+        step=trajectory.step,
+        group=trajectory.group_id,
+        superseded=True,
+    )
+    rows = [
+        row
+        for row in table.to_pylist()
+        if row["attempt"] == trajectory.attempt and row["batch"] == trajectory.batch
+    ]
+    rows.sort(key=lambda row: (row["sample"], row["id"]))
+    return tuple(
+        Sibling(
+            id=row["id"], sample=row["sample"], reward=row["reward"], advantage=row["advantage"]
+        )
+        for row in rows
+    )
+
+
+def _first(run: Run, trajectory: Trajectory, steps: Sequence[int]) -> tuple[int, str] | None:
+    """A trajectory of the nearest of these steps: of the same example, or else the first."""
+    if not steps:
+        return None
+    table = run.to_arrow(["id", "example_id"], mode=trajectory.mode, step=steps[0])
+    rows = table.to_pylist()
+    if not rows:
+        return None
+    alike = (row for row in rows if row["example_id"] == trajectory.example_id)
+    return steps[0], str(next(alike, rows[0])["id"])
