@@ -181,3 +181,12 @@ def test_an_unchanged_page_is_not_sent_again(demo):
     first = client.get(path_of(demo))
     again = client.get(path_of(demo), headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.text) == (304, "")
+
+
+def test_an_unchanged_page_keeps_the_policy_whose_nonces_it_has(client, demo):
+    url = f"/r/{open_run(demo).id}/t/train-s000000-b000000-a00-r000-00000"
+    first = client.get(url)
+    again = client.get(url, headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+    assert "content-security-policy" in first.headers
+    assert "content-security-policy" not in again.headers

@@ -24,6 +24,7 @@ _CSP = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self';"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_UNCHANGED = 304
 _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
@@ -170,7 +171,11 @@ def _same(given: str, token: str) -> bool:
 def _with_headers(send: Send, nonce: str) -> Send:
     async def guarded(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            own = [*_HEADERS, (b"content-security-policy", _CSP.format(nonce=nonce).encode())]
+            own = list(_HEADERS)
+            # An unchanged page is shown as it was kept, with the nonces that it has: another policy
+            # would leave it without its style.
+            if message["status"] != _UNCHANGED:
+                own.append((b"content-security-policy", _CSP.format(nonce=nonce).encode()))
             names = {name for name, _ in own}
             kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in names]
             message = {**message, "headers": [*kept, *own]}

@@ -237,7 +237,7 @@ class _Shown:
     def _updates(self) -> Iterator[dict[str, Any]]:
         for at, one in enumerate(self.updates):
             yield {
-                "update": number(one.update),
+                "number": number(one.update),
                 "clipped": share(one.clipped_share),
                 "kl": number(one.kl_mean, 4),
                 "url": self._url(update=at),
