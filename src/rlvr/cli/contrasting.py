@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         Traits,
     )
     from rlvr.analysis.outcome import Measure
-    from rlvr.record import Trajectory
+    from rlvr.questions.siblings import Siblings
     from rlvr.runs import Run
 
 MOST_GROUPS = 512
@@ -80,16 +80,6 @@ class Contrasted:
     remarks: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Siblings:
-    """The rollouts of one group, best first, and what they are judged by."""
-
-    group_id: str
-    question: str | None
-    measure: "Measure"
-    siblings: "tuple[Sibling, ...]"
-
-
 def mode_of(run: "Run", asked: Mode | None) -> Mode:
     """Training where the run has any, else its evaluations, unless one is asked for."""
     if asked is not None:
@@ -143,16 +133,15 @@ def contrast_run(run: "Run", asked: Wanted, *, most_groups: int = MOST_GROUPS) -
     )
 
 
-def siblings(run: "Run", group: str, asked: Wanted) -> Siblings:
+def siblings(run: "Run", group: str, asked: Wanted) -> "Siblings":
     """The rollouts of one group, named by its id or the only beginning of one, best first.
 
     Raises:
         ConfigurationError: it is a trajectory's id, or several ids begin so.
         RecordNotFound: there is no such group.
     """
-    from rlvr.analysis.contrast import GROUP_COLUMNS, Rollouts, split_groups
-    from rlvr.analysis.outcome import choose_measure
     from rlvr.cli.selection import find
+    from rlvr.questions.siblings import judged_siblings
 
     members = find(run, group)
     if not isinstance(members, list):
@@ -160,28 +149,7 @@ def siblings(run: "Run", group: str, asked: Wanted) -> Siblings:
             f"{group!r} is a trajectory; its group is {members.group_id}, so write --group"
             f" {members.group_id}."
         )
-    first = members[0]
-    step = range(first.step, first.step + 1)
-    table = run.to_arrow(GROUP_COLUMNS, mode=first.mode, step=step, superseded=True)
-    rollouts = Rollouts(table=table)
-    measure = choose_measure(
-        rollouts, run.info, component=asked.component, threshold=asked.threshold
-    )
-    split = split_groups(rollouts, measure)
-    successes = {id for id, won in zip(rollouts.ids, split.success, strict=True) if won}
-    shown = [_sibling(member, measure, member.id in successes) for member in members]
-    return Siblings(
-        group_id=first.group_id,
-        question=first.question,
-        measure=measure,
-        siblings=tuple(sorted(shown, key=_best)),
-    )
-
-
-def _best(sibling: "Sibling") -> tuple[bool, float, int]:
-    value = sibling.value
-    known = value is not None and value == value  # noqa: PLR0124 - NaN
-    return not sibling.success, -value if known and value is not None else 0.0, sibling.sample
+    return judged_siblings(run, members, component=asked.component, threshold=asked.threshold)
 
 
 def _split(run: "Run", asked: Wanted) -> "tuple[Mode, Rollouts, Measure, Split]":
@@ -234,9 +202,12 @@ def _aligned(
     run: "Run", measure: "Measure", success: str, failure: str, distance: float
 ) -> AlignedPair:
     from rlvr.analysis.contrast import aligned_actions, first_difference
+    from rlvr.questions.siblings import sibling_of
 
     won, lost = (run.trajectory(id) for id in (success, failure))
-    left, right = _sibling(won, measure, True), _sibling(lost, measure, False)
+    left, right = (
+        sibling_of(one, measure, success=success) for one, success in ((won, True), (lost, False))
+    )
     rows = aligned_actions(left.actions, right.actions)
     return AlignedPair(
         group_id=won.group_id,
@@ -246,21 +217,6 @@ def _aligned(
         distance=distance,
         rows=rows,
         first_difference=first_difference(rows),
-    )
-
-
-def _sibling(trajectory: "Trajectory", measure: "Measure", success: bool) -> "Sibling":
-    from rlvr.analysis.contrast import Sibling, actions
-
-    part = None if measure.component is None else trajectory.component(measure.component)
-    value = trajectory.reward if measure.component is None else part.value if part else None
-    return Sibling(
-        id=trajectory.id or "",
-        sample=trajectory.sample,
-        value=value,
-        reward=trajectory.reward,
-        success=success,
-        actions=actions(trajectory),
     )
 
 

@@ -6,7 +6,12 @@ import typer
 
 from rlvr.cli.contrasting import mode_of
 from rlvr.cli.diagnose import title_of
-from rlvr.cli.histories import (
+from rlvr.cli.opening import Opened, announce, open_named, open_sample
+from rlvr.cli.output import say, show, show_bounded_json, show_json
+from rlvr.cli.paging import Page
+from rlvr.cli.plotting import PlotFile, check_plot, write_plot
+from rlvr.cli.selection import Where, chosen_steps
+from rlvr.questions.histories import (
     Example,
     History,
     Table,
@@ -16,11 +21,6 @@ from rlvr.cli.histories import (
     read_table,
     tallies,
 )
-from rlvr.cli.opening import Opened, announce, open_named, open_sample
-from rlvr.cli.output import say, show, show_bounded_json, show_json
-from rlvr.cli.paging import Page
-from rlvr.cli.plotting import PlotFile, check_plot, write_plot
-from rlvr.cli.selection import Where, chosen_steps
 from rlvr.record import Mode
 
 if TYPE_CHECKING:

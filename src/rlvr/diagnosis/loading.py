@@ -114,15 +114,7 @@ def load_evidence(
         if (since is None or step >= since) and (until is None or step <= until)
     ]
     span = range(steps[0], steps[-1] + 1) if steps else range(0)
-    table = run.to_arrow(ROLLOUT_COLUMNS, mode=Mode.TRAIN, step=span) if read is None else read
-    rescored = _rescored(run.annotations(kind=RESCORE), run.info)
-    whole = RunEvidence(
-        run=run.id,
-        rollouts=Rollouts(table=table),
-        info=run.info,
-        disagreeing=frozenset(id for id in rescored if not rescored[id]) if rescored else None,
-        rescored=frozenset(rescored) if rescored else None,
-    )
+    whole = load_rollouts(run, span, read=read)
     taken = whole if where is None else _taken(run, whole, where, span)
     steps = [int(step) for step in taken.rollouts.steps] if where is not None else steps
     pruning = run.pruning()
@@ -143,6 +135,22 @@ def load_evidence(
             *pruning.sentences,
             *_imported(run.info),
         ),
+    )
+
+
+def load_rollouts(
+    run: Run, span: range | None = None, *, read: pa.Table | None = None
+) -> RunEvidence:
+    """The training rollouts of a run, of a span of steps if given, without their contents: what the
+    ledger asks for. `read` are their columns, where somebody holds them already."""
+    table = run.to_arrow(ROLLOUT_COLUMNS, mode=Mode.TRAIN, step=span) if read is None else read
+    rescored = _rescored(run.annotations(kind=RESCORE), run.info)
+    return RunEvidence(
+        run=run.id,
+        rollouts=Rollouts(table=table),
+        info=run.info,
+        disagreeing=frozenset(id for id in rescored if not rescored[id]) if rescored else None,
+        rescored=frozenset(rescored) if rescored else None,
     )
 
 

@@ -37,6 +37,7 @@ LIST_COLUMNS = (
     REWARDS,
     "reward",
     "advantage",
+    "sampled_tokens",
     "derived_num_turns",
     "derived_num_tool_calls",
     "derived_num_tool_errors",

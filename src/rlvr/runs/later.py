@@ -3,7 +3,7 @@
 What is filled in was absent; nothing that is there is changed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -113,6 +113,15 @@ class LaterKnowledge:
                 self._alien(UPDATE_EVIDENCE, id, error)
         return tuple(sorted(found, key=lambda update: (update.update, update.rank)))
 
+    def updates_of(self, ids: Iterable[str]) -> Iterator[TrajectoryUpdate]:
+        """Every update that trained one of these rollouts, without logprobs."""
+        for id in ids:
+            for note in self._updates.of(id):
+                try:
+                    yield _update(note, None, None)
+                except UNREADABLE as error:
+                    self._alien(UPDATE_EVIDENCE, id, error)
+
     def _forward(self, id: str) -> Mapping[str, Any]:
         return {
             name: tuple(value) if isinstance(value, list) else value
@@ -174,11 +183,11 @@ _DECODERS: Mapping[str, Any] = {
 
 
 def _update(
-    note: Annotation, tokens: Annotation | None, trajectory: Trajectory
+    note: Annotation, tokens: Annotation | None, trajectory: Trajectory | None
 ) -> TrajectoryUpdate:
     told: Mapping[str, Any] = note.payload
     logprobs: dict[str, Any] = {}
-    if tokens is not None and trajectory.tokens is not None:
+    if tokens is not None and trajectory is not None and trajectory.tokens is not None:
         sequences = trajectory.tokens.sequences
         logprobs = {name: tuple(_cells(tokens.payload, name, sequences)) for name in tokens.payload}
     return TrajectoryUpdate(

@@ -192,6 +192,10 @@ class Run:
         """Every optimizer update that trained one of its trajectories, in order."""
         return LaterKnowledge(self.path, self._damage).updates(trajectory)
 
+    def updates_of(self, ids: Iterable[str]) -> Iterator[TrajectoryUpdate]:
+        """Every optimizer update that trained one of these rollouts, without logprobs."""
+        return LaterKnowledge(self.path, self._damage).updates_of(ids)
+
     def steps(self, mode: Mode | str | None = None) -> list[int]:
         """The steps that have trajectories, in order."""
         batches = self._chosen(mode=mode, step=None, superseded=False)

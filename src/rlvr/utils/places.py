@@ -122,6 +122,10 @@ class Places:
             return ""
         return "/c" + _query({"a": self.run, "b": other, **asked})
 
+    def of_pair(self, a: str, b: str, **asked: str | int | None) -> str:
+        """Two of its trajectories side by side."""
+        return self._url("/c", {"a": a, "b": b, **asked})
+
     def _url(self, path: str, asked: Asked, anchor: str = "") -> str:
         after = f"#{quote(anchor)}" if anchor else ""
         if self.offline:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -16,10 +17,16 @@ from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.guard import Guard, Rules
 from rlvr.viewer.library import Library
+from rlvr.viewer.pages.compare import compare_page
 from rlvr.viewer.pages.diagnosis import diagnosis_page, ledger_page
+from rlvr.viewer.pages.group import group_page
+from rlvr.viewer.pages.pair import pair_page
+from rlvr.viewer.pages.prompts import prompt_page, prompts_page
+from rlvr.viewer.pages.rollouts import rollouts_page
 from rlvr.viewer.pages.run import run_page
 from rlvr.viewer.pages.runs import runs_page
 from rlvr.viewer.pages.search import search_page
+from rlvr.viewer.pages.step import step_page
 from rlvr.viewer.pages.tokens import tokens_page
 from rlvr.viewer.pages.trajectory import trajectory_page
 from rlvr.views.terminal.status import state_line
@@ -35,18 +42,32 @@ OF_A_RUN: dict[str, RunPage] = {
     "/ledger": ledger_page,
     "/t/{id}": trajectory_page,
     "/t/{id}/tokens": tokens_page,
+    "/rollouts": rollouts_page,
+    "/s/{step}": step_page,
+    "/g/{group:any}": group_page,
+    "/c": pair_page,
+    "/p": prompts_page,
+    "/p/{example:any}": prompt_page,
 }
 """The pages below /r/RUN. A part of a path that can hold a slash stands at its end, or before a
-word that no name of ours has."""
+word that no name of ours has; it is written {name:any}."""
 
 OF_ALL: dict[str, LibraryPage] = {
     "/search": search_page,
+    "/c": compare_page,
 }
 """The pages of several runs."""
 
 
+class _Any(StringConvertor):
+    """Any text: ids may hold slashes and newlines."""
+
+    regex = "(?s:.*)"
+
+
 def build(library: Library, rules: Rules) -> Guard:
     """The viewer of these runs as an ASGI application, guarded."""
+    register_url_convertor("any", _Any())
     routes = [Route("/", _first(library)), Route("/static/{name}", _static)]
     routes += [Route(path, _of_all(library, page)) for path, page in OF_ALL.items()]
     routes += [

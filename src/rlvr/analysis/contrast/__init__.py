@@ -21,6 +21,14 @@ from rlvr.analysis.contrast.groups import (
     split_groups,
 )
 from rlvr.analysis.contrast.pairs import Pair, typical_pairs
+from rlvr.analysis.contrast.parting import (
+    TokenParting,
+    parts_at,
+    replies,
+    same_replies,
+    token_parting,
+    twins,
+)
 from rlvr.analysis.contrast.traits import traits
 
 __all__ = [
@@ -37,6 +45,7 @@ __all__ = [
     "Rollouts",
     "Sibling",
     "Split",
+    "TokenParting",
     "Traits",
     "actions",
     "aligned_actions",
@@ -46,8 +55,13 @@ __all__ = [
     "evenly_spread",
     "feature_table",
     "first_difference",
+    "parts_at",
     "portion",
+    "replies",
+    "same_replies",
     "split_groups",
+    "token_parting",
     "traits",
+    "twins",
     "typical_pairs",
 ]

@@ -45,7 +45,7 @@ def run_page(desk: Desk, asked: Asked) -> Page:
             "components": _components(summary, desk.places),
             "steps": shown,
             "more_steps": len(rows) if len(shown) < len(rows) else 0,
-            "evidence": _evidence(summary.evidence),
+            "evidence": evidence_facts(summary.evidence),
             "damaged": [str(problem) for problem in desk.run.damage_met],
         },
     )
@@ -157,7 +157,8 @@ def _with_urls(summary: RunSummary, places: Places) -> dict[str, Any]:
     return {"steps": summary.steps, "stop_reasons": reasons}
 
 
-def _evidence(evidence: EvidenceSummary) -> Sequence[tuple[str, str]]:
+def evidence_facts(evidence: EvidenceSummary) -> Sequence[tuple[str, str]]:
+    """The token evidence of some rollouts, named."""
     return (
         ("sampled", f"{number(evidence.sampled_tokens)} tokens"),
         (

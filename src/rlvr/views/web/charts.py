@@ -19,10 +19,14 @@ Point = TypeVar("Point")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """A curve: (step, value) in order. A value that is None or not finite interrupts it."""
+    """A curve: (step, value) in order. A value that is None or not finite interrupts it.
+
+    `bounds` has (step, low, high) of intervals; those that are not finite are left out.
+    """
 
     name: str
     points: Sequence[tuple[int, float | None]]
+    bounds: Sequence[tuple[int, float, float]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,16 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Whisker:
+    """An interval as an upright line, and what it says."""
+
+    x: str
+    low: str
+    high: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One curve, in a style of its own (`kind` counts from 0), as a path of SVG."""
 
@@ -52,6 +66,7 @@ class Line:
     path: str
     dots: tuple[Dot, ...]
     last: str
+    whiskers: tuple[Whisker, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +127,7 @@ def chart(
         return Chart(title=title, lines=(), across=(), up=(), said=f"{title}: nothing recorded")
     steps = [step for step, _ in finite]
     values = [value for _, value in finite]
+    values += [bound for one in series for _, *ends in _bounded(one) for bound in ends]
     bottom = min([*values, *([] if low is None else [low])])
     top = max([*values, *([] if high is None else [high])])
     plane = _Plane(min(steps), max(steps), bottom, top if top > bottom else bottom + 1.0)
@@ -175,7 +191,26 @@ def _line(
         for step, value in _some(finite, _LINKED)
     )
     last = number(finite[-1][1]) if finite else ""
-    return Line(name=series.name, kind=kind % 6, path=" ".join(path), dots=dots, last=last)
+    return Line(
+        name=series.name,
+        kind=kind % 6,
+        path=" ".join(path),
+        dots=dots,
+        last=last,
+        whiskers=tuple(
+            Whisker(
+                x=plane.x(step),
+                low=plane.y(low),
+                high=plane.y(high),
+                label=f"{x_label} {step}: 95% interval {number(low)} to {number(high)}",
+            )
+            for step, low, high in _some(_bounded(series), _LINKED)
+        ),
+    )
+
+
+def _bounded(series: Series) -> list[tuple[int, float, float]]:
+    return [one for one in series.bounds if math.isfinite(one[1]) and math.isfinite(one[2])]
 
 
 def _some(points: Sequence[Point], most: int) -> list[Point]:

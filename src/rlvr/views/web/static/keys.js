@@ -27,7 +27,13 @@ function go(place) {
   (target ?? place).focus({ preventScroll: true });
 }
 
-const MOVES = { j: ["[data-item]", 1], k: ["[data-item]", -1], n: ["[data-stop]", 1], p: ["[data-stop]", -1] };
+const MOVES = { j: ["[data-item]", 1], k: ["[data-item]", -1], n: ["[data-stop]", 1], p: ["[data-stop]", -1], J: ["[data-sibling]", 1], K: ["[data-sibling]", -1] };
+
+// The link of a key: the marked place's own, else the page's.
+function linked(key) {
+  const named = `[data-key="${CSS.escape(key)}"]`;
+  return document.querySelector(`.here ${named}`) ?? document.querySelector(named);
+}
 
 export function listen(act) {
   document.addEventListener("keydown", (event) => {
@@ -36,7 +42,7 @@ export function listen(act) {
     const pressed = pending ? `${pending} ${event.key}` : event.key;
     pending = "";
     if (pressed === "g") { pending = "g"; setTimeout(() => { pending = ""; }, 1500); return; }
-    const link = document.querySelector(`[data-key="${CSS.escape(pressed)}"]`);
+    const link = linked(pressed);
     if (link) link.click();
     else if (MOVES[pressed]) move(...MOVES[pressed]);
     else if (pressed === "/") document.getElementById("find").focus();
