@@ -16,6 +16,7 @@ from rlvr.recorder import Recorder
 from rlvr.runs import open_run
 from rlvr.runs.executing import locked_database
 from rlvr.runs.indexed import Held
+from rlvr.runs.tables import Tables
 from rlvr.store import LocalStore
 from rlvr.store.compact import Limits, finished, plan, read_source, write_compacted
 from rlvr.store.layers import look, read_segments
@@ -369,16 +370,8 @@ def test_an_old_run_without_a_column(folder):
     assert run.index.count("sequences > 0") == 0
 
 
-LAZY = (
-    ("tool_calls", "_insert_calls"),
-    ("components", "_insert_parts"),
-    ("annotations", "_with"),
-    ("metrics", "_with"),
-)
-
-
-@pytest.mark.parametrize(("table", "where"), LAZY)
-def test_ctrl_c_while_a_table_loads_leaves_nothing_half_loaded(tmp_path, monkeypatch, table, where):
+@pytest.mark.parametrize("table", ["tool_calls", "components", "annotations", "metrics"])
+def test_ctrl_c_while_a_table_loads_leaves_nothing_half_loaded(tmp_path, monkeypatch, table):
     folder = tmp_path / "rlvr/r"
     with Recorder.open(tmp_path, run="r") as recorder:
         for at, batch in enumerate(batches(2)):
@@ -395,13 +388,13 @@ def test_ctrl_c_while_a_table_loads_leaves_nothing_half_loaded(tmp_path, monkeyp
     assert wanted[0][0] > 1
     run = open_run(folder)
     run.index.refresh()
-    done = getattr(Held, where)
+    done = Tables.take_in
 
     def interrupted(self, *arguments):
         done(self, *arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Held, where, interrupted)
+    monkeypatch.setattr(Tables, "take_in", interrupted)
     monkeypatch.setattr(Held, "load", lambda *_, **__: 0)
     with pytest.raises(KeyboardInterrupt):
         run.sql(query)
@@ -431,7 +424,7 @@ def test_content_that_is_no_json_is_noted_as_damage(tmp_path, text):
 def test_filters_and_the_index_hold_the_columns_once_and_see_what_is_new(tmp_path, monkeypatch):
     made, opened = batches(3), []
     monkeypatch.setattr(
-        "rlvr.runs.indexed.locked_database", lambda: opened.append(1) or locked_database()
+        "rlvr.runs.tables.locked_database", lambda: opened.append(1) or locked_database()
     )
     with Recorder.open(tmp_path, run="r") as recorder:
         recorder.record_batch(next(made))

@@ -21,6 +21,7 @@ from rlvr.record import (
     Mode,
     TokenDetails,
     TrainingSequence,
+    group_prefix,
 )
 from rlvr.recorder import Recorder
 from rlvr.runs import find_runs, open_run
@@ -104,6 +105,27 @@ def test_one_trajectory_and_its_group(folder):
 def test_an_unknown_id_is_answered_with_close_ones(folder, id, says):
     with pytest.raises(RecordNotFound, match=says):
         open_run(folder).trajectory(id)
+
+
+def test_a_group_whose_id_names_its_batch_is_found_there_first(folder, monkeypatch):
+    ids = []
+    for step, path in enumerate(step_files(folder)):
+        table = pq.read_table(path)
+        at = table.column_names.index("group_id")
+        named = [group_prefix(Mode.TRAIN, 0, step) + id for id in table["group_id"].to_pylist()]
+        path.write_bytes(parquet_bytes(table.set_column(at, table.schema.field(at), [named])))
+        ids.append(named[0])
+    read = []
+    opened = pq.ParquetFile.__init__
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "__init__",
+        lambda self, path, **options: (read.append(path), opened(self, path, **options))[1],
+    )
+    for step in (len(ids) - 1, 0):
+        read.clear()
+        assert {row.step for row in open_run(folder).group(ids[step])} == {step}
+        assert read == [step_files(folder)[step]]
 
 
 def test_an_unknown_group_is_an_error(folder):

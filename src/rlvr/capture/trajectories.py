@@ -16,6 +16,7 @@ from rlvr.record import (
     TokenDetails,
     TokenEvidence,
     Trajectory,
+    group_prefix,
 )
 
 
@@ -85,7 +86,7 @@ def _build(
         expected = None if mismatch is None else mismatch.expected_ids
         tokens = token_details(rollout.rows, forwards, expected_ids=expected)
     whole = place.first + index
-    group = f"{place.mode}-a{place.attempt:02d}-b{place.batch:06d}-g{whole // group_size:05d}"
+    prefix = group_prefix(place.mode, place.attempt, place.batch)
     return Trajectory(
         run=place.run,
         mode=place.mode,
@@ -93,7 +94,7 @@ def _build(
         batch=place.batch,
         attempt=place.attempt,
         rank=place.rank,
-        group_id=group,
+        group_id=f"{prefix}{whole // group_size:05d}",
         sample=whole % group_size,
         task=rollout.task,
         example_id=_example_id(rollout),

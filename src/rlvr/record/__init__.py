@@ -4,7 +4,7 @@ Every type is frozen. A `Trajectory` is written once; what is learnt later is an
 Absent is None and NaN stays NaN: neither ever becomes 0.
 """
 
-from rlvr.record.group import Group
+from rlvr.record.group import Group, group_prefix
 from rlvr.record.messages import Blob, ContentPart, Message, ToolCall, ToolResult
 from rlvr.record.pruned import Part, Pruned
 from rlvr.record.rescore import RESCORE
@@ -68,4 +68,5 @@ __all__ = [
     "Trajectory",
     "TrajectoryUpdate",
     "Turn",
+    "group_prefix",
 ]

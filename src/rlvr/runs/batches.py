@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rlvr.errors import DamagedFile
 from rlvr.record import Mode
 from rlvr.runs.files import EVERY_ROW, UNREADABLE, Damage, RowFilter
-from rlvr.runs.masking import masked
 from rlvr.store import BatchName
 from rlvr.store.layers import BatchFilter, Footers, Place, look
 from rlvr.store.opened import OpenFile, OpenFiles
@@ -227,10 +227,10 @@ def _filtered(
 ) -> pa.Table:
     if not where.columns:
         return file.read(place, columns)
-    mask = where.mask(file.read(place, where.columns))
-    if not any(mask):
+    kept = where.kept(file.read(place, where.columns))
+    if not pc.any(kept).as_py():
         return file.schema.empty_table().select(columns)
-    return masked(file.read(place, columns), mask)
+    return file.read(place, columns).filter(kept)
 
 
 def _spans(batches: Iterable[RecordedBatch], *, apart: bool) -> Iterator[list[RecordedBatch]]:

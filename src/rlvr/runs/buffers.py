@@ -1,6 +1,7 @@
 """Arrow arrays from numpy's and back by their buffers.
 
-`pa.array` and `to_numpy` import pandas: a third of a second when a run is opened.
+`pa.array`, `to_numpy` and a Python value in `pyarrow.compute` import pandas: a third of a second
+when a run is opened.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,20 @@ def whole_numbers(values: npt.NDArray[np.int64], known: npt.NDArray[np.bool_] | 
     """An array of int64, null where a value is not `known`."""
     validity = None if known is None else _bits(known)
     return pa.Array.from_buffers(pa.int64(), len(values), [validity, pa.py_buffer(values.data)])
+
+
+def text(value: str) -> Any:
+    """A text as a scalar."""
+    encoded = value.encode()
+    ends = np.array([0, len(encoded)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends.data), pa.py_buffer(encoded)]
+    return pa.Array.from_buffers(pa.string(), 1, buffers)[0]
+
+
+def number(value: float) -> Any:
+    """A number as a scalar."""
+    held = np.array([value], dtype=np.float64)
+    return pa.Array.from_buffers(pa.float64(), 1, [None, pa.py_buffer(held.data)])[0]
 
 
 def to_numpy(array: Any) -> npt.NDArray[Any]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from rlvr.errors import ConfigurationError, MissingDependency
+from rlvr.errors import ConfigurationError
+from rlvr.runs.frames import polars_frame
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,24 +62,6 @@ class Result:
             MissingDependency: polars is not installed.
         """
         return polars_frame(self.table)
-
-
-def polars_frame(table: pa.Table) -> "pl.DataFrame":
-    """A table as a polars data frame.
-
-    Raises:
-        MissingDependency: polars is not installed.
-    """
-    try:
-        import polars as pl
-    except ImportError as error:
-        raise MissingDependency(
-            "polars is not installed; `pip install 'rlvr[polars]'` adds it, and to_pandas needs"
-            " no extra."
-        ) from error
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
 
 
 def locked_database() -> "duckdb.DuckDBPyConnection":

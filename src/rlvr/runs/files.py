@@ -1,16 +1,19 @@
 """Reading the files of a run; what can't be read is noted and left out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rlvr.codec import check_columns, check_format, pack
 from rlvr.errors import DamagedFile, NewerFormat, RemoteUnavailable, RlvrError
-from rlvr.runs.masking import masked
+from rlvr.runs.buffers import flags, number, text
 
 T = TypeVar("T")
 
@@ -34,21 +37,21 @@ class RowFilter:
         names = {"id": id, "group_id": self.group, "reward": self.reward}
         return [name for name, wanted in names.items() if wanted is not None]
 
-    def mask(self, table: pa.Table) -> list[bool]:
-        """True for each row that passes; a missing or NaN reward never does."""
-        return [self._passes(row) for row in table.to_pylist()]
-
-    def _passes(self, row: Mapping[str, Any]) -> bool:
-        if self.id is not None and row["id"] != pack(self.id):
-            return False
-        if self.ids is not None and row["id"] not in self.ids:
-            return False
-        if self.group is not None and row["group_id"] != pack(self.group):
-            return False
-        if self.reward is None:
-            return True
-        lowest, highest = self.reward
-        return row["reward"] is not None and lowest <= row["reward"] <= highest
+    def kept(self, table: pa.Table) -> Any:
+        """An Arrow mask of the rows that pass; a missing or NaN reward never does."""
+        conditions = []
+        if self.id is not None:
+            conditions.append(pc.equal(table["id"], text(pack(self.id))))
+        if self.ids is not None:
+            packed: list[Any] = table["id"].to_pylist()
+            conditions.append(flags(np.array([id in self.ids for id in packed], dtype=bool)))
+        if self.group is not None:
+            conditions.append(pc.equal(table["group_id"], text(pack(self.group))))
+        if self.reward is not None:
+            lowest, highest = map(number, self.reward)
+            conditions.append(pc.greater_equal(table["reward"], lowest))
+            conditions.append(pc.less_equal(table["reward"], highest))
+        return reduce(pc.and_, conditions)
 
 
 EVERY_ROW = RowFilter()
@@ -202,10 +205,10 @@ def _read(file: pq.ParquetFile, group: int, columns: list[str], where: RowFilter
     """One row group, filtered; its content is read only where a row passes."""
     if not where.columns:
         return file.read_row_group(group, columns=columns, use_threads=False)
-    mask = where.mask(file.read_row_group(group, columns=where.columns, use_threads=False))
-    if not any(mask):
+    kept = where.kept(file.read_row_group(group, columns=where.columns, use_threads=False))
+    if not pc.any(kept).as_py():
         return file.schema_arrow.empty_table().select(columns)
-    return masked(file.read_row_group(group, columns=columns, use_threads=False), mask)
+    return file.read_row_group(group, columns=columns, use_threads=False).filter(kept)
 
 
 def every_column(present: Sequence[str]) -> list[str]:

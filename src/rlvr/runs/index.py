@@ -1,13 +1,15 @@
-"""An index over the scalar columns of a run, in memory: pages, counts, means, and SQL."""
+"""An index over the scalar columns of a run, in memory: pages, counts, means, and SQL.
 
-import re
+A module above the usual length: every question is a method of one class.
+"""
+
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rlvr.errors import ConfigurationError, RecordNotFound
 from rlvr.record import Mode
+from rlvr.runs.answers import GROUP_FIELDS, GroupRow, Mean, RowPage
 from rlvr.runs.attempts import read_attempts
 from rlvr.runs.batches import Batches
 from rlvr.runs.executing import MAX_ROWS, Result, answered, check_question
@@ -23,9 +25,9 @@ from rlvr.runs.filtering import (
     compile_value,
     parse,
 )
-from rlvr.runs.filtering.names import REWARDS, SUPERSEDED, TOOL, Type, quoted
-from rlvr.runs.indexed import ALWAYS, IN_ORDER, NEWEST_NOTES, Held
-from rlvr.schema import COLUMNS, Kind
+from rlvr.runs.filtering.names import REWARDS, TOOL, Type, quoted
+from rlvr.runs.indexed import ALWAYS, IN_ORDER, Held
+from rlvr.runs.sql_views import columns_for, load_for, make_views, rewards_struct
 from rlvr.store import parse_record_id
 
 LIST_COLUMNS = (
@@ -43,49 +45,6 @@ LIST_COLUMNS = (
     "derived_num_tool_errors",
 )
 """The columns that an index holds from the beginning; others are read when they are asked for."""
-
-ALL_COLUMNS = tuple(c.name for c in COLUMNS if c.kind in (Kind.SCALAR, Kind.DERIVED))
-
-_GROUP_FIELDS = ("step", "size", "mean", "low", "high", "spread")
-# What may name columns without their names: *, COLUMNS(...), a FROM without a SELECT, and verbs.
-_EVERYTHING = re.compile(
-    r"(?<!\()\s*\*|columns\s*\(|(^|\()\s*from\b|\b(summarize|describe|pivot|unpivot|show|natural)\b",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowPage:
-    """Rows of a long list. `after` continues it: the id of the last row, None at the end."""
-
-    rows: tuple[Mapping[str, Any], ...]
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mean:
-    """The mean of the rollouts of one `key`; `count` of them have a value that is not NaN."""
-
-    key: Any
-    value: float | None
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupRow:
-    """A group and its rewards; those that are absent or NaN count in `size` alone."""
-
-    group_id: str
-    step: int
-    size: int
-    mean: float | None
-    low: float | None
-    high: float | None
-
-    @property
-    def spread(self) -> float | None:
-        """The highest minus the lowest reward."""
-        return None if self.high is None or self.low is None else self.high - self.low
 
 
 class RunIndex:
@@ -250,8 +209,8 @@ class RunIndex:
         Raises:
             ConfigurationError: the expression is wrong, or there is no such order.
         """
-        if order_by not in _GROUP_FIELDS:
-            raise ConfigurationError(f"groups are ordered by {', '.join(_GROUP_FIELDS)}.")
+        if order_by not in GROUP_FIELDS:
+            raise ConfigurationError(f"groups are ordered by {', '.join(GROUP_FIELDS)}.")
         condition = self._condition(where, superseded, also={"group_id", "reward"})
         direction = "DESC" if descending else "ASC"
         query = (
@@ -278,52 +237,16 @@ class RunIndex:
                 `timeout_s`, or needs more memory than MEMORY_LIMIT.
         """
         check_question(self._held.database, query)
-        words = {word.lower() for word in re.findall(r"\w+", query)}
-        everything = _EVERYTHING.search(query) is not None
-        self._load(ALL_COLUMNS if everything else [c for c in ALL_COLUMNS if c in words])
-        if words & {"tool_calls"}:
-            self._held.load_calls()
-        if words & {"components"}:
-            self._held.load_parts()
-        if words & {"annotations"}:
-            self._held.load_notes()
-        if words & {"metrics"}:
-            self._held.load_metrics()
-        self._make_views()
+        self._load(columns_for(query))
+        load_for(self._held, query)
+        make_views(self._held, self._folder.name, self._outdated)
         return answered(self._held.database, query, limit=limit, timeout_s=timeout_s)
-
-    def _make_views(self) -> None:
-        rewards = f"{self._rewards()} AS {REWARDS}"
-        cells = [f"'{self._folder.name.replace(chr(39), chr(39) * 2)}' AS run"] + [
-            rewards if name == REWARDS else quoted(name)
-            for name in self._held.columns
-            if name != "run"
-        ]
-        every = f"SELECT {', '.join(cells)}, ({self._outdated}) AS {SUPERSEDED} FROM held.rollouts"
-        current = f"JOIN held.rollouts USING (rid) WHERE NOT ({self._outdated})"
-        views = {
-            "all_trajectories": every,
-            "trajectories": f"{every} WHERE NOT ({self._outdated})",
-            "tool_calls": "SELECT id, turn, name AS tool, seconds, error, malformed, rolled_back"
-            f" FROM held.calls {current}",
-            "components": f"SELECT id, name, value, weight, status FROM held.parts {current}",
-            "annotations": NEWEST_NOTES,
-            "metrics": f"SELECT * FROM held.logged WHERE NOT ({self._outdated})",
-        }
-        for name, view in views.items():
-            self._held.database.execute(f"CREATE OR REPLACE VIEW {name} AS {view}")
-
-    def _rewards(self) -> str:
-        """The components as one struct; of names that SQL can't tell apart the first."""
-        fields: dict[str, str] = {}
-        for name, column in self._held.components.items():
-            if name and name.lower() not in fields:
-                fields[name.lower()] = f"{quoted(name)} := {column}"
-        return f"struct_pack({', '.join(fields.values())})" if fields else "NULL"
 
     def _shown(self) -> str:
         cells = [
-            f"{self._rewards()} AS {REWARDS}" if name == REWARDS else quoted(name)
+            f"{rewards_struct(self._held.components)} AS {REWARDS}"
+            if name == REWARDS
+            else quoted(name)
             for name in self._held.columns
         ]
         return ", ".join(cells)

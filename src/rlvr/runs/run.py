@@ -1,16 +1,14 @@
-"""One recorded run, read."""
+"""One recorded run, read. A long module: what users ask a run stands in one class."""
 
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from rlvr.codec import decode_run, decode_vocabulary, from_table
-from rlvr.errors import ConfigurationError, DamagedFile, RecordNotFound
+from rlvr.codec import decode_run, decode_vocabulary
+from rlvr.errors import ConfigurationError, DamagedFile
 from rlvr.record import (
     Annotation,
     Attempt,
@@ -23,14 +21,16 @@ from rlvr.record import (
 )
 from rlvr.remote import Replica
 from rlvr.runs.attempts import read_attempts, supersession
-from rlvr.runs.batches import Batches, BatchReader, RecordedBatch
-from rlvr.runs.columns import just, presented, wanted_schema, without_tokens
+from rlvr.runs.batches import Batches, RecordedBatch
+from rlvr.runs.columns import wanted_schema, without_tokens
 from rlvr.runs.files import Damage, Origin, RowFilter, every_column
+from rlvr.runs.frames import pandas_frame, polars_frame
 from rlvr.runs.later import LaterKnowledge, metric_files, read_metrics
 from rlvr.runs.notes import annotation_files, read_annotations
 from rlvr.runs.pruned import Pruning, read_pruning
+from rlvr.runs.rows import Rows
 from rlvr.runs.status import RunStatus, read_status
-from rlvr.store import RUN_FILE, VOCABULARY_FILE, blob_path, folder_bytes, parse_record_id
+from rlvr.store import RUN_FILE, VOCABULARY_FILE, folder_bytes, parse_record_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +58,7 @@ class Run:
         self._replica = replica
         self._damage = Damage(replica)
         self._batches = Batches(path, self._damage)
+        self._rows = Rows(folder=path, place=self.place, batches=self._batches, damage=self._damage)
         self._info = self._damage.parsed(path / RUN_FILE, decode_run)
 
     def __repr__(self) -> str:
@@ -148,11 +149,10 @@ class Run:
             ConfigurationError: the expression is wrong.
         """
         choose = every_column if tokens else without_tokens
-        later = LaterKnowledge(self.path, self._damage)
         batches, ids = self._passing(where, mode=mode, step=step, superseded=superseded)
-        rows = RowFilter(group=group, reward=reward, ids=ids)
-        with self._reader() as reader:
-            yield from map(later.fill, self._read(reader, batches, choose, rows))
+        return self._rows.trajectories(
+            batches, RowFilter(group=group, reward=reward, ids=ids), choose
+        )
 
     def trajectory(self, id: str) -> Trajectory:
         """The trajectory of that id, superseded or not.
@@ -160,13 +160,7 @@ class Run:
         Raises:
             RecordNotFound: there is none, or its file is damaged.
         """
-        place = parse_record_id(id)
-        batch = self._batches.find(place[0]) if place else None
-        if batch is not None:
-            with self._reader() as reader:
-                for trajectory in self._read(reader, [batch], every_column, RowFilter(id=id)):
-                    return LaterKnowledge(self.path, self._damage).fill(trajectory)
-        raise RecordNotFound(self._no_such_id(id))
+        return self._rows.trajectory(id)
 
     def group(self, group_id: str) -> Group:
         """The rollouts of one group, by sample: of the newest batch that has it.
@@ -174,19 +168,7 @@ class Run:
         Raises:
             RecordNotFound: there is no such group.
         """
-        rows: list[Trajectory] = []
-        where = RowFilter(group=group_id)
-        with self._reader() as reader:
-            for _, batch in groupby(reversed(self._batches.all()), _generation):
-                rows = list(self._read(reader, list(batch), every_column, where))
-                if rows:
-                    break
-        if not rows:
-            raise RecordNotFound(
-                f"no group {group_id!r} in {self.place}. A trajectory's group_id names its group."
-            )
-        later = LaterKnowledge(self.path, self._damage)
-        return Group(sorted(map(later.fill, rows), key=lambda row: (row.sample, row.id or "")))
+        return self._rows.group(group_id)
 
     def updates(self, trajectory: Trajectory) -> tuple[TrajectoryUpdate, ...]:
         """Every optimizer update that trained one of its trajectories, in order."""
@@ -198,7 +180,7 @@ class Run:
 
     def steps(self, mode: Mode | str | None = None) -> list[int]:
         """The steps that have trajectories, in order."""
-        batches = self._chosen(mode=mode, step=None, superseded=False)
+        batches = self._rows.chosen(mode=_mode(mode), step=None, superseded=False)
         return sorted({batch.name.step for batch in batches})
 
     def to_arrow(
@@ -221,31 +203,15 @@ class Run:
             ConfigurationError: there is no such column, or the expression is wrong.
         """
         schema = wanted_schema(columns)
-        filled = LaterKnowledge.concerns(schema.names)
-        read = wanted_schema(dict.fromkeys([*schema.names, "id"])) if filled else schema
         batches, ids = self._passing(where, mode=mode, step=step, superseded=superseded)
-        rows = RowFilter(group=group, reward=reward, ids=ids)
-        with self._reader() as reader:
-            pieces = reader.pieces(batches, just(read.names), rows, apart=False)
-            tables = list(presented(pieces, read, self._damage))
-        table = pa.concat_tables(tables) if tables else read.empty_table()
-        if filled:
-            table = LaterKnowledge(self.path, self._damage).fill_table(table)
-        return table.select(schema.names)
+        return self._rows.table(batches, RowFilter(group=group, reward=reward, ids=ids), schema)
 
     def to_pandas(self, columns: Sequence[str] | None = None, **filters: Any) -> "pd.DataFrame":
         """`to_arrow` as a data frame, with a column reward_COMPONENT for each component.
 
         pandas has one missing value: None and NaN look alike in it, as they do not in `to_arrow`.
         """
-        import pandas as pd
-
-        table = self.to_arrow(columns, **filters)
-        if "rewards" not in table.column_names:
-            return table.to_pandas()
-        rewards = pd.DataFrame([dict(cell or ()) for cell in table["rewards"].to_pylist()])
-        frame = table.drop_columns(["rewards"]).to_pandas()
-        return pd.concat([frame, rewards.add_prefix("reward_")], axis=1)
+        return pandas_frame(self.to_arrow(columns, **filters))
 
     def search(
         self,
@@ -312,8 +278,6 @@ class Run:
         Raises:
             MissingDependency: polars is not installed.
         """
-        from rlvr.runs.executing import polars_frame
-
         return polars_frame(self.to_arrow(columns, **filters))
 
     @cached_property
@@ -381,16 +345,6 @@ class Run:
         segment = batch.place.segment
         return batch.place.path, place[1] + (segment.first if segment else 0)
 
-    def _chosen(
-        self, *, mode: Mode | str | None, step: int | range | None, superseded: bool
-    ) -> list[RecordedBatch]:
-        outdated = supersession(self.attempts)
-        return [
-            batch
-            for batch in self._batches.all(mode=_mode(mode), step=step)
-            if superseded or not outdated(batch.name.attempt, batch.name.step)
-        ]
-
     def passing(
         self,
         where: str | None,
@@ -419,55 +373,12 @@ class Run:
     ) -> tuple[list[RecordedBatch], frozenset[str] | None]:
         """The batches that have rows which pass, and their ids; None where all rows may."""
         ids = self.passing(where, mode=mode, step=step, superseded=superseded)
-        batches = self._chosen(mode=mode, step=step, superseded=superseded)
+        batches = self._rows.chosen(mode=_mode(mode), step=step, superseded=superseded)
         if ids is None:
             return batches, None
         places = (parse_record_id(id) for id in ids)
         names = {place[0] for place in places if place is not None}
         return [batch for batch in batches if batch.name in names], ids
-
-    def _reader(self) -> BatchReader:
-        return BatchReader(self._batches, self._damage)
-
-    def _read(
-        self,
-        reader: BatchReader,
-        batches: Sequence[RecordedBatch],
-        choose: Callable[[Sequence[str]], list[str]],
-        where: RowFilter,
-    ) -> Iterator[Trajectory]:
-        def decode(table: pa.Table) -> Iterator[Trajectory]:
-            return from_table(table, self._blob)
-
-        for piece in reader.pieces(batches, choose, where):
-            yield from self._damage.rows(piece.path, piece.table, decode)
-
-    def _blob(self, sha256: str) -> bytes:
-        """The bytes of a blob; none, and noted, where its file is gone."""
-        path = self.path / blob_path(sha256)
-        payload = self._damage.document(path)
-        if payload is None:
-            self._damage.note(path, DamagedFile(f"{path} is gone; restore it from a copy."))
-        return payload or b""
-
-    def _no_such_id(self, id: str) -> str:
-        place = parse_record_id(id)
-        batch = self._batches.find(place[0]) if place else None
-        if batch is not None:
-            damaged = batch.place.path in self._damage.paths()
-            why = "its file is damaged" if damaged else "its file has no such row"
-            return f"no trajectory {id!r} in {self.place}: {why}."
-        stems = [batch.name.stem for batch in self._batches.all()]
-        begun = [stem for stem in stems if stem.startswith(id)][:3]
-        close = begun or difflib.get_close_matches(id.rpartition("-")[0] or id, stems, 3, 0.4)
-        hint = ", ".join(f"{stem}-00000" for stem in close)
-        return f"no trajectory {id!r} in {self.place}." + (f" Close ids: {hint}" if hint else "")
-
-
-def _generation(batch: RecordedBatch) -> tuple[int, int, Mode, int]:
-    """What the files of one generation batch have in common, whichever process wrote them."""
-    name = batch.name
-    return name.attempt, name.step, name.mode, name.batch
 
 
 def _mode(mode: Mode | str | None) -> Mode | None:
