@@ -158,12 +158,13 @@ def _columns(
     by_id = {member.id: member for member in members}
     info, vocabulary = desk.run.info, desk.run.vocabulary()
     won = {sibling.id: sibling.success for sibling in judged.siblings}
+    told = any(won.values())  # where none succeeds, they are alike or nobody scored them
     return [
         Column(
             trajectory=by_id[id],
             places=desk.places,
             label=f"sample {by_id[id].sample}",
-            success=won[id],
+            success=won[id] if told else None,
             advantage=_advantage(desk, by_id[id], members),
             weights=info.components if info else None,
             vocabulary=vocabulary,

@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rlvr.analysis.histories import Change, Course, Visit
@@ -18,6 +19,7 @@ from rlvr.questions.histories import (
 from rlvr.record import Mode
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
+from rlvr.viewer.indexing import indexed
 from rlvr.viewer.pages.run import waiting
 from rlvr.views.terminal.prompt import share_line, solved_text
 from rlvr.views.terminal.text import one_line, share
@@ -90,7 +92,13 @@ def prompt_page(desk: Desk, asked: Asked) -> Page:
         RecordNotFound: no rollout is of such an example; names what is alike.
     """
     name = asked.part("example")
-    found = desk.answers.of(f"example {name}", desk.version(), lambda: _example(desk, name)).value
+    known = _all(desk)
+    if known is None or not indexed(desk):
+        return waiting(desk, "following the examples", tab="prompts")
+    judged = known["table"]
+    found = desk.answers.of(
+        f"example {name}", desk.version(), lambda: _example(desk, judged, name)
+    ).value
     if found is None:
         return waiting(desk, "following the example", tab="prompts")
     return Page(
@@ -124,10 +132,11 @@ def _all(desk: Desk) -> dict[str, Any] | None:
     def made() -> dict[str, Any]:
         table = _table(desk)
         if table is None:
-            return {"courses": dict.fromkeys(Mode, ()), "solved_by": ""}
+            return {"courses": dict.fromkeys(Mode, ()), "solved_by": "", "table": None}
         return {
             "courses": {mode: table.courses(mode) for mode in Mode},
             "solved_by": solved_text(table.measure, table.solved_from),
+            "table": replace(table, rows=table.rows.slice(0, 0), names=()),
         }
 
     return desk.answers.of("examples", desk.version(), made).value
@@ -141,13 +150,19 @@ def _table(desk: Desk) -> Table | None:
         return None
 
 
-def _example(desk: Desk, name: str) -> Example:
-    table = _table(desk)
-    if table is None or name not in set(table.names):
+def _example(desk: Desk, judged: Table | None, name: str) -> Example:
+    """The example, judged as all of them are; its rollouts alone are read."""
+    try:
+        with desk.lock:
+            table = read_table(desk.run, component=None, threshold=None, where=_where(name))
+    except RecordNotFound:
+        table = None
+    if judged is None or table is None or name not in table.names:
         raise RecordNotFound(
             f"no example {name!r} in {desk.name}; the list of prompts has them all."
         )
-    return read_example(table, name)
+    own = replace(table, measure=judged.measure, solved_from=judged.solved_from)
+    return read_example(own, name)
 
 
 def _changed(course: Course) -> tuple[bool, float, str]:

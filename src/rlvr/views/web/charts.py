@@ -21,7 +21,8 @@ Point = TypeVar("Point")
 class Series:
     """A curve: (step, value) in order. A value that is None or not finite interrupts it.
 
-    `bounds` has (step, low, high) of intervals; those that are not finite are left out.
+    `bounds` has (step, low, high) of intervals; those that are not finite are left out, and what is
+    far beyond the values is cut at the edge.
     """
 
     name: str
@@ -127,7 +128,14 @@ def chart(
         return Chart(title=title, lines=(), across=(), up=(), said=f"{title}: nothing recorded")
     steps = [step for step, _ in finite]
     values = [value for _, value in finite]
-    values += [bound for one in series for _, *ends in _bounded(one) for bound in ends]
+    room = (max(values) - min(values)) or 1.0
+    lowest, highest = min(values) - room, max(values) + room
+    values += [
+        min(max(bound, lowest), highest)
+        for one in series
+        for _, *ends in _bounded(one)
+        for bound in ends
+    ]
     bottom = min([*values, *([] if low is None else [low])])
     top = max([*values, *([] if high is None else [high])])
     plane = _Plane(min(steps), max(steps), bottom, top if top > bottom else bottom + 1.0)
@@ -200,8 +208,8 @@ def _line(
         whiskers=tuple(
             Whisker(
                 x=plane.x(step),
-                low=plane.y(low),
-                high=plane.y(high),
+                low=plane.y(max(low, plane.low)),
+                high=plane.y(min(high, plane.high)),
                 label=f"{x_label} {step}: 95% interval {number(low)} to {number(high)}",
             )
             for step, low, high in _some(_bounded(series), _LINKED)
