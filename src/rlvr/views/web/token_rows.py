@@ -86,12 +86,12 @@ class Vocabulary:
     whitespace: bool = False
 
     def text(self, id: int) -> str:
-        """The text of an id with its line ends marked, bytes that are no character as hex; the id
-        itself where it has no text."""
+        """The text of an id with its line ends marked; the id itself where it has no text, or is a
+        part of a character whose bytes are not known."""
         known = self.texts[id] if 0 <= id < len(self.texts) else ""
         if not known or "\ufffd" in known:
             return f"‹{id}›"
-        shown = known.translate(_VISIBLE) if known.isascii() else _with_bytes(known)
+        shown = known.translate(_VISIBLE)
         return shown.replace(" ", "␣") if self.whitespace else shown
 
     def gone(self, ids: Sequence[int]) -> Gone | None:
@@ -103,16 +103,6 @@ class Vocabulary:
         shown = ", ".join(map(str, ids[:MOST_MISSING]))
         title = f"{plural(len(ids), 'token')} served or sampled, not trained: ids {shown}"
         return Gone(text=text + more, title=title + (" …" if more else ""))
-
-
-def _with_bytes(text: str) -> str:
-    """The text, bytes that stand in it as lone surrogates as hex."""
-    shown = text.translate(_VISIBLE)
-    if text.isprintable():
-        return shown
-    return "".join(
-        f"‹{ord(one) - 0xDC00:02x}›" if 0xDC80 <= ord(one) <= 0xDCFF else one for one in shown
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
