@@ -23,6 +23,7 @@ from rlvr.record import (
     ToolResult,
 )
 from rlvr.recorder import Recorder
+from rlvr.views.web.messages import Conversation
 from viewers import client_of
 
 RUN = "20260801-120000-7a1e"
@@ -185,3 +186,17 @@ def test_a_superseded_rollout_says_so(tmp_path):
             recorder.record_batch([rollout])
     page = client_of(tmp_path / "rlvr" / RUN).get(url(0, 0)).text
     assert "Superseded: a later attempt" in page
+
+
+def test_a_call_that_was_made_again_is_linked_to_what_was_kept():
+    call = ToolCall(id="q", name="retrieve", arguments="{}")
+    done = ToolResult(turn=0, call_id="q", name="retrieve", arguments="{}", result="found")
+    conversation = Conversation(
+        trajectory(
+            completion=(Message(role="assistant", tool_calls=(call,)),),
+            tool_results=(replace(done, rolled_back=True), done),
+        )
+    )
+    (message,) = conversation.messages(2, 3)
+    assert message.calls[0].executed == 1
+    assert [one.call for one in conversation.results(0, None)] == ["", "c2-0"]
