@@ -97,7 +97,7 @@ def test_a_tensor_for_a_reward_is_recorded_as_its_number():
 @pytest.mark.parametrize(
     ("metadata", "error", "says"),
     [
-        ({"rlvr.format": "2"}, NewerFormat, "pip install --upgrade rlvr"),
+        ({"rlvr.format": "3"}, NewerFormat, "pip install --upgrade rlvr"),
         ({}, DamagedFile, "not written by rlvr"),
         ({"rlvr.format": "x"}, DamagedFile, "not written by rlvr"),
     ],

@@ -182,7 +182,7 @@ def test_a_newer_file_is_refused_by_its_name_its_version_and_a_remedy(old, name,
         table = pq.read_table(path)
         notes = {**table.schema.metadata, b"rlvr.format": b"7"}
         pq.write_table(table.replace_schema_metadata(notes), path)
-    says = f"{path.name} has format 7, .* up to 1. Upgrade it: pip install --upgrade rlvr"
+    says = f"{path.name} has format 7, .* up to 2. Upgrade it: pip install --upgrade rlvr"
     with pytest.raises(NewerFormat, match=says):
         read(path)
     with pytest.raises(SystemExit) as stopped:

@@ -140,6 +140,36 @@ def compacted(folder, limits=FOURS):
     return list(compact(LocalStore(folder), limits=limits, live=None))
 
 
+def formats(folder):
+    """What each file of a run says of its format."""
+    said = {"run.json": json.loads((folder / "run.json").read_bytes())["format_version"]}
+    for path in folder.glob("trajectories/*/*.parquet"):
+        said[path.name] = int(pq.read_schema(path).metadata[b"rlvr.format"])
+    return said
+
+
+def test_who_knows_no_compacted_files_refuses_a_run_that_has_some(folder, monkeypatch):
+    assert set(formats(folder).values()) == {1}
+    before, info = content(folder), open_run(folder).info
+    (written,) = compacted(folder, Limits(files=4, at_least=4))
+    raised = {"run.json", f"{written.name.stem}.parquet"}
+    assert {name for name, version in formats(folder).items() if version == 2} == raised
+    assert (content(folder), open_run(folder).info) == (before, info)
+    state = (folder / "run.json").stat()
+    compacted(folder)
+    assert (folder / "run.json").stat().st_mtime_ns == state.st_mtime_ns
+    monkeypatch.setattr("rlvr.codec.versions.FORMAT_VERSION", 1)
+    with pytest.raises(NewerFormat, match=r"run.json has format 2.*pip install --upgrade rlvr"):
+        open_run(folder)
+
+
+def test_a_run_says_that_it_is_compacted_before_it_is(folder):
+    with pytest.raises(StoreFull):
+        list(compact(Full(folder), limits=FOURS, live=None))
+    assert formats(folder)["run.json"] == 2
+    assert content(folder)
+
+
 def test_what_was_compacted_is_removed_after_its_grace_and_nothing_is_lost(folder):
     before = content(folder)
     assert len(compacted(folder)) == 2

@@ -11,6 +11,7 @@ from rlvr.codec.documents import (
     encode_document,
     encode_run,
     encode_vocabulary,
+    said_compacted,
 )
 from rlvr.codec.migrations import MIGRATIONS, Migration, columns_to_read, migrated, migrations_of
 from rlvr.codec.packed import pack_floats, pack_marks, unpack_floats, unpack_marks
@@ -71,6 +72,7 @@ __all__ = [
     "pack_floats",
     "pack_marks",
     "pruned_parts",
+    "said_compacted",
     "stamp",
     "text_hash",
     "to_message",

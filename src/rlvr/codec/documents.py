@@ -12,14 +12,14 @@ from rlvr.codec.text import dump, load
 from rlvr.codec.versions import check_version
 from rlvr.errors import DamagedFile, UndecodableText
 from rlvr.record import Attempt, RunInfo
-from rlvr.schema import FORMAT_VERSION
+from rlvr.schema import COMPACTED_FORMAT, PLAIN_FORMAT
 
 _T = TypeVar("_T")
 
 
-def encode_document(values: Mapping[str, Any]) -> bytes:
+def encode_document(values: Mapping[str, Any], version: int = PLAIN_FORMAT) -> bytes:
     """A JSON document, indented for people, with the format version in it."""
-    tagged = json.loads(dump({**values, "format_version": FORMAT_VERSION}))
+    tagged = json.loads(dump({**values, "format_version": version}))
     try:
         return orjson.dumps(tagged, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # nested deeper than it likes
@@ -60,6 +60,16 @@ def decode_run(payload: bytes, where: str = "run.json") -> RunInfo:
     values["tools"] = tuple(values.get("tools", ()))
     values["inferred"] = tuple(values.get("inferred", ()))
     return _built(RunInfo, values, where)
+
+
+def said_compacted(payload: bytes, where: str = "run.json") -> bytes:
+    """run.json as it is from the first compaction on.
+
+    Raises:
+        NewerFormat: a newer rlvr wrote it.
+        DamagedFile: it is torn or not ours.
+    """
+    return encode_document(decode_document(payload, where), COMPACTED_FORMAT)
 
 
 def encode_attempt(attempt: Attempt) -> bytes:

@@ -7,17 +7,17 @@ import pyarrow as pa
 
 from rlvr.errors import DamagedFile, NewerFormat
 from rlvr.record import Part, Pruned
-from rlvr.schema import DERIVED_VERSION, FORMAT_VERSION
+from rlvr.schema import DERIVED_VERSION, FORMAT_VERSION, PLAIN_FORMAT
 
 _FORMAT_KEY = b"rlvr.format"
 _DERIVED_KEY = b"rlvr.derived"
 _PRUNED_KEY = b"rlvr.pruned"
 
 
-def stamp(schema: pa.Schema) -> pa.Schema:
-    """The schema with our versions in its metadata."""
+def stamp(schema: pa.Schema, version: int = PLAIN_FORMAT) -> pa.Schema:
+    """The schema with our versions in its metadata; `version` is that of the format."""
     return schema.with_metadata(
-        {_FORMAT_KEY: str(FORMAT_VERSION).encode(), _DERIVED_KEY: str(DERIVED_VERSION).encode()}
+        {_FORMAT_KEY: str(version).encode(), _DERIVED_KEY: str(DERIVED_VERSION).encode()}
     )
 
 

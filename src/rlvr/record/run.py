@@ -61,7 +61,6 @@ class RunInfo:
     imported_from: str | None = None
     absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
     inferred: Sequence[str] = ()
-    format_version: int = 1
 
     @property
     def is_evaluation(self) -> bool:

@@ -2,6 +2,7 @@
 
 from rlvr.schema.columns import (
     COLUMNS,
+    COMPACTED_FORMAT,
     CONTENT,
     COST,
     DERIVED,
@@ -10,6 +11,7 @@ from rlvr.schema.columns import (
     FORMAT_VERSION,
     IDENTITY,
     MESSAGES,
+    PLAIN_FORMAT,
     SCORE,
     TOKENS,
     Column,
@@ -19,6 +21,7 @@ from rlvr.schema.columns import (
 
 __all__ = [
     "COLUMNS",
+    "COMPACTED_FORMAT",
     "CONTENT",
     "COST",
     "DERIVED",
@@ -27,6 +30,7 @@ __all__ = [
     "FORMAT_VERSION",
     "IDENTITY",
     "MESSAGES",
+    "PLAIN_FORMAT",
     "SCORE",
     "TOKENS",
     "Column",

@@ -9,8 +9,13 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-FORMAT_VERSION = 1
-"""Version of the files and of their JSON. A reader refuses a newer one."""
+FORMAT_VERSION = 2
+"""The newest version of the files and of their JSON that is read. A newer one is refused."""
+
+PLAIN_FORMAT = 1
+COMPACTED_FORMAT = 2
+"""A run says 2 from its first compaction on, in run.json and in the compacted files: who knows only
+1 would take the small files that are left for the whole run. What needs no 2 is written as 1."""
 
 DERIVED_VERSION = 2
 """Version of the functions behind the `derived_*` columns."""

@@ -29,6 +29,10 @@ class Shelf(Protocol):
         """The folder."""
         ...
 
+    def commit(self, name: str, payload: bytes) -> None:
+        """Write a file so that a reader sees the old one or the new one, whole; durable after."""
+        ...
+
     def commit_stream(self, name: str, write: Callable[[Path], None], size: int) -> None:
         """Commit a file that `write` makes at the path that it gets, of about `size` bytes."""
         ...

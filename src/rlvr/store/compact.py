@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rlvr.codec import stamp
+from rlvr.codec import said_compacted, stamp
 from rlvr.errors import DamagedFile, NewerFormat
+from rlvr.schema import COMPACTED_FORMAT
 from rlvr.store.base import Shelf
 from rlvr.store.layers import Layers
-from rlvr.store.layout import BatchName, CompactedName
+from rlvr.store.layout import RUN_FILE, BatchName, CompactedName
 from rlvr.store.opened import UNREADABLE, OpenFile
 from rlvr.store.parquet import ROW_GROUP_BYTES, parquet_writer, row_groups
 from rlvr.store.segments import Segment, Shape, mark_segments
@@ -153,7 +154,23 @@ def write_compacted(shelf: Shelf, compaction: Compaction) -> None:
         segments.clear()
         write_rows(path, schema, _tables(shelf.folder, compaction, schema, segments), segments)
 
+    _say_compacted(shelf)
     shelf.commit_stream(compaction.name.path, write, compaction.bytes)
+
+
+def _say_compacted(shelf: Shelf) -> None:
+    """Let the run say that it has compacted files, before it has any.
+
+    One without a run.json that can be read has nothing that could say so.
+    """
+    path = shelf.folder / RUN_FILE
+    try:
+        payload = path.read_bytes()
+        raised = said_compacted(payload, str(path))
+    except (FileNotFoundError, DamagedFile):
+        return
+    if raised != payload:
+        shelf.commit(RUN_FILE, raised)
 
 
 def write_rows(
@@ -167,7 +184,7 @@ def write_rows(
         for table in _gathered(_widened(table, schema) for table in tables):
             for group in row_groups(table, COMPACTED_GROUP_ROWS, ROW_GROUP_BYTES):
                 writer.write_table(group, row_group_size=COMPACTED_GROUP_ROWS)
-        notes = mark_segments(stamp(schema), segments).metadata or {}
+        notes = mark_segments(stamp(schema, COMPACTED_FORMAT), segments).metadata or {}
         writer.add_key_value_metadata({k.decode(): note.decode() for k, note in notes.items()})
 
 
