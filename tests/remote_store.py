@@ -1,9 +1,11 @@
 """A server on this machine that speaks S3, and what tests do with it."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager
 
 ENVIRONMENT = {
@@ -48,6 +50,28 @@ class S3Server:
             if line.strip().isdecimal():
                 return line
         raise AssertionError("the server did not start")
+
+    def user(self, *actions):
+        """The environment of a user of its own who may do just these, such as "s3:*"."""
+        import boto3
+
+        iam, name = boto3.client("iam"), f"user-{time.monotonic_ns()}"
+        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        iam.create_user(UserName=name)
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        }
+
+    def enforce(self):
+        """From now on look at who asks, and at the signature, and at what the user may."""
+        request = urllib.request.Request(
+            f"{self.url}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"}
+        )
+        urllib.request.urlopen(request).close()
 
     def kill(self):
         self.process.kill()

@@ -138,6 +138,7 @@ _OWN = (
     "token_details_every",
     "record_max_gb",
     "record_compact",
+    "record_mirror",
     "log_full_trajectories",
     "peft_config",
     "callbacks",

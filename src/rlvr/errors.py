@@ -8,6 +8,7 @@
     │   ├── NewerFormat                       written by a newer rlvr than this one
     │   ├── StoreFull                         the disk's reserve of free space is reached
     │   ├── RemoteUnavailable                 a place behind a URL can't be reached, or refuses
+    │   │   └── RemoteRefused                 it answers and refuses: no such bucket, no such right
     │   └── DamagedFile                       a file that is torn or not ours
     ├── RecordNotFound (KeyError)             no trajectory of that id
     ├── UndecodableText (ValueError)          stored JSON that does not decode
@@ -30,6 +31,7 @@ __all__ = [
     "MissingDependency",
     "NewerFormat",
     "RecordNotFound",
+    "RemoteRefused",
     "RemoteUnavailable",
     "RlvrError",
     "RunNotFound",
@@ -72,6 +74,10 @@ class StoreFull(StoreError):
 
 class RemoteUnavailable(StoreError):
     """A place behind a URL can't be reached, or refuses what was asked of it."""
+
+
+class RemoteRefused(RemoteUnavailable):
+    """A place behind a URL answers, and refuses: waiting will not help."""
 
 
 class DamagedFile(StoreError):

@@ -95,7 +95,8 @@ def test_a_compacted_file_is_there_before_those_go_that_it_hides(memory, run_fol
     mirroring = Mirroring(run_folder, noting)
     mirroring.carry_out(mirroring.plan())
     verbs = [verb for verb, _ in noting.done]
-    assert verbs == ["write"] + ["remove"] * 4
+    assert verbs == ["write"] * 2 + ["remove"] * 4
+    assert noting.done[0][1] == "run.json"  # it says that the run is compacted
     same(run_folder, memory, tmp_path / "cache")
 
 

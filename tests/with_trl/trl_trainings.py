@@ -161,6 +161,7 @@ _OWN = (
     "token_details_every",
     "record_max_gb",
     "record_compact",
+    "record_mirror",
     "record_to",
     "outcome",
     "dataset_spec",

@@ -48,20 +48,20 @@ def mirror(
     the copy is up to the run, or --dry-run; 2 no such run, or the place can't be reached; 130
     interrupted, what was copied is whole.
     """
-    from rlvr.remote import RemoteFolder, local_path
-    from rlvr.remote.mirroring import Mirroring
+    from rlvr.remote.mirroring import Mirroring, copy_place
+    from rlvr.runs.mirrored import note_mirrored
     from rlvr.utils.sizes import size_text
 
     recorded = writable(open_named(run), "mirror")
-    local = local_path(url)
-    base = url if local is None else local.absolute().as_uri()
-    mirroring = Mirroring(recorded.path, RemoteFolder(base).child(recorded.id))
+    mirroring = Mirroring(recorded.path, copy_place(url, recorded.path))
     try:
         plan = _watched(recorded, mirroring, interval) if watch and not dry_run else None
         if plan is None:
             plan = mirroring.plan()
             if not dry_run:
                 mirroring.carry_out(plan)
+        if not dry_run:
+            note_mirrored(recorded, mirroring.remote.shown)
     except KeyboardInterrupt:
         say("rlvr: interrupted; what was copied is whole, and doing it again copies the rest.")
         raise typer.Exit(130) from None

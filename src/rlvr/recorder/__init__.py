@@ -3,6 +3,6 @@
 from rlvr.record import Sink, SinkReport
 from rlvr.recorder.fence import Fence
 from rlvr.recorder.recorder import Recorder
-from rlvr.recorder.report import RecorderReport
+from rlvr.recorder.report import MirrorReport, RecorderReport
 
-__all__ = ["Fence", "Recorder", "RecorderReport", "Sink", "SinkReport"]
+__all__ = ["Fence", "MirrorReport", "Recorder", "RecorderReport", "Sink", "SinkReport"]

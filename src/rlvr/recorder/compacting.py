@@ -1,12 +1,12 @@
 """The thread that compacts a run's small files while it is recorded, fenced."""
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rlvr.recorder.background import step_back
 from rlvr.recorder.fence import Fence
 from rlvr.store import TRAJECTORIES_FOLDER, LimitedStore, Shelf
 from rlvr.store.compact import DEFAULT_LIMITS, Limits
@@ -15,8 +15,6 @@ from rlvr.store.sweep import GRACE_S, sweep
 
 LEAST_FILES = 64
 """A run that ends with fewer small files than this stays as it is."""
-
-_NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +60,7 @@ class Compactor:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        step_back()
         while not self._stop.wait(self._pace.every_s):
             self._fenced(self._during)
         self._fenced(self._after)

@@ -37,6 +37,7 @@ class Claim:
     max_bytes: int | None
     store: Store | None
     compact: bool = True
+    mirror: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,14 @@ from rlvr.record import Annotation, MetricRow, Mode, RunInfo, Sink, SinkReport, 
 from rlvr.recorder.bytequeue import ByteQueue
 from rlvr.recorder.compacting import Compactor, Pace
 from rlvr.recorder.fence import Fence, logger
+from rlvr.recorder.mirroring import END_S, Uploader, open_uploader
 from rlvr.recorder.naming import Batch, Namer, batch_key
 from rlvr.recorder.opening import Claim, open_store
 from rlvr.recorder.report import RecorderReport, Tally
 from rlvr.recorder.size import trajectory_bytes
 from rlvr.recorder.writer import Place, Writer
-from rlvr.store import DEFAULT_RESERVE_BYTES, VOCABULARY_FILE, Store
+from rlvr.remote.mirroring import copy_place
+from rlvr.store import DEFAULT_RESERVE_BYTES, VOCABULARY_FILE, Store, run_folder
 
 _PENDING_BYTES = 64 << 20
 _SINK_CLOSE_S = 1.0
@@ -44,6 +46,8 @@ class Recorder:
         flush_s: float,
         retry_s: float,
     ) -> None:
+        if claim.mirror is not None:
+            copy_place(claim.mirror, run_folder(claim.output_dir, "any"))  # before a run is begun
         opened = open_store(claim)
         self.run = opened.run
         self.attempt = opened.attempt
@@ -67,11 +71,16 @@ class Recorder:
         self._closed = False
         self._sink_reports: tuple[SinkReport, ...] = ()
         self._pid = os.getpid()
+        self._uploader: Uploader | None = None
+        if claim.mirror is not None:
+            self._uploader = open_uploader(opened, claim.mirror, rank=claim.rank)
         self._writer.start()
         self._compactor: Compactor | None = None
         if opened.shelf is not None:
             self._compactor = Compactor(opened.shelf, self.attempt, Pace.of(opened.shelf))
             self._compactor.start()
+        if self._uploader is not None:
+            self._uploader.start()
         atexit.register(self._at_exit)
 
     @classmethod
@@ -93,6 +102,7 @@ class Recorder:
         reserve_bytes: int = DEFAULT_RESERVE_BYTES,
         max_bytes: int | None = None,
         compact: bool = True,
+        mirror: str | None = None,
         store: Store | None = None,
     ) -> "Recorder":
         """Open a recording below `output_dir`, in rlvr/RUN_ID.
@@ -117,11 +127,16 @@ class Recorder:
                 process of a run, rank 0.
             compact: write many small trajectory files as few large ones, in a thread of rank 0
                 that nothing waits for, and what is left of them in `close`.
+            mirror: a URL, such as s3://bucket/runs, to which finished files are copied, into a
+                folder of the run's id, by a thread that nothing waits for but `close`, 30 s at
+                most. Give it to every process.
             store: where to write instead of the local disk.
 
         Raises:
             ConfigurationError: the arguments do not fit together.
-            StoreError: the store can't be written.
+            MissingDependency: the package of the mirror's protocol is not installed.
+            StoreError: the store can't be written, or the mirror refuses (RemoteRefused). One that
+                can't be reached is tried again later.
             NewerFormat: the run to continue was written by a newer rlvr.
         """
         if queue_bytes <= 0 or wait_s < 0 or rank < 0 or first_step < 0:
@@ -133,6 +148,10 @@ class Recorder:
             raise ConfigurationError(
                 f"max_bytes={max_bytes} must be above 0, and limits a folder on this disk: leave"
                 " store out, or max_bytes."
+            )
+        if mirror is not None and store is not None:
+            raise ConfigurationError(
+                "mirror copies a folder on this disk: leave store out, or mirror."
             )
         claim = Claim(
             output_dir=Path(output_dir),
@@ -146,6 +165,7 @@ class Recorder:
             max_bytes=max_bytes,
             store=store,
             compact=compact,
+            mirror=mirror,
         )
         return cls(
             claim=claim,
@@ -268,6 +288,7 @@ class Recorder:
             annotations_lost=self._writer.annotations_lost,
             sink_failures=sum(fence.failures for _, fence in self._sinks),
             sinks=self._sink_reports,
+            mirror=self._uploader.report() if self._uploader else None,
         )
 
     def flush(self, timeout_s: float) -> bool:
@@ -284,7 +305,7 @@ class Recorder:
         """Write what waits, close the sinks, and say what became of everything.
 
         What is not written within `timeout_s` is counted as dropped; small files that are not
-        compacted by then stay. Closing again does nothing.
+        compacted by then stay. A mirror gets at least 30 s. Closing again does nothing.
         """
         if self._foreign() or self._closed:
             return self.report()
@@ -301,10 +322,15 @@ class Recorder:
         )
         if self._compactor is not None:
             self._compactor.finish(max(deadline - time.monotonic(), 0.0))
+        if self._uploader is not None:
+            self._uploader.finish(max(deadline - time.monotonic(), END_S))
         atexit.unregister(self._at_exit)
         report = self.report()
-        log = logger.warning if report.lost else logger.info
+        late = report.mirror is not None and not report.mirror.whole
+        log = logger.warning if report.lost or late else logger.info
         log("%s, in %s", report.text, self.folder)
+        if report.mirror is not None:
+            log("%s", report.mirror.text(self.folder))
         return report
 
     def _at_exit(self) -> None:

@@ -1,10 +1,52 @@
 """What became of everything that a recorder was offered."""
 
+import shlex
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 from rlvr.record import SinkReport
+from rlvr.utils.sizes import size_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorReport:
+    """How far the mirror of a run is.
+
+    complete_at: Unix time from which it lacked nothing that there was, None while it never was so.
+    files, bytes: what it lacks now, as far as is known. last_error: why, where that failed.
+    """
+
+    url: str
+    complete_at: float | None
+    files: int
+    bytes: int
+    failures: int
+    outages: int
+    last_error: str | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was recorded is there."""
+        return self.complete_at is not None and self.last_error is None and not self.files
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Its fields by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def text(self, folder: Path) -> str:
+        """What a person needs to know of the mirror of the run in a folder."""
+        if self.whole:
+            return f"mirrored to {self.url}"
+        command = shlex.join(["rlvr", "mirror", str(folder), self.url.rpartition("/")[0]])
+        why = f" ({self.last_error})" if self.last_error else ""
+        return (
+            f"{self.files:,} files, {size_text(self.bytes)} NOT MIRRORED to {self.url}{why};"
+            f" `{command}` completes it"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +56,7 @@ class RecorderReport:
     dropped: left out because the queue or the disk was full, or after close. failed: the store or
     the codec could not take them. `queue_bytes` is held in memory now, `bytes_written` the size of
     the trajectory files. `sinks` holds each sink's closing report; it is empty before close.
+    `mirror` is None where nothing is mirrored, or another process does it.
     """
 
     run: str
@@ -32,6 +75,7 @@ class RecorderReport:
     annotations_lost: int = 0
     sink_failures: int = 0
     sinks: tuple[SinkReport, ...] = ()
+    mirror: MirrorReport | None = None
 
     @property
     def queued(self) -> int:

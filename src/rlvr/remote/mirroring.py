@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rlvr.errors import RemoteUnavailable
-from rlvr.remote.place import ObjectState, RemoteFolder
+from rlvr.errors import ConfigurationError, RemoteUnavailable
+from rlvr.remote.place import ObjectState, RemoteFolder, local_path
 from rlvr.store import (
     ANNOTATIONS_FOLDER,
     ATTEMPTS_FOLDER,
@@ -104,15 +104,28 @@ class Mirroring:
     name and size, a small one that is rewritten by its bytes.
     """
 
-    def __init__(self, folder: Path, remote: RemoteFolder) -> None:
+    def __init__(
+        self, folder: Path, remote: RemoteFolder, *, mine: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        """`mine` chooses the files, by name, that this process brings there; all, unless given."""
         self.folder = folder
         self.remote = remote
+        self._mine = mine
         self._known: _Known | None = None
+        self._last = _Known()
         self._segments: dict[str, tuple[_Seen | None, frozenset[str]]] = {}
 
     def forget(self) -> None:
         """Ask the mirror anew what it holds, for after an outage."""
-        self._known = None
+        self._last, self._known = self._known or self._last, None
+
+    def behind(self) -> tuple[int, int]:
+        """How many files the mirror lacks, and their bytes, by what was last known of it."""
+        known = self._known or self._last
+        files = list(self._files())
+        hidden = self._hidden(files)
+        lacks = [file.size for file in files if _lacks(file, known) and file.name not in hidden]
+        return len(lacks), sum(lacks)
 
     def plan(self) -> MirrorPlan:
         """What is to be done now; changes nothing.
@@ -121,12 +134,11 @@ class Mirroring:
             RemoteUnavailable: the mirror can't be listed.
         """
         if self._known is None:
-            self._known = _Known(objects=self.remote.list())
+            self._known = self._last = _Known(objects=self.remote.list())
         known = self._known
         counts = tuple(self._changed_counts(known))
         files = list(self._files())
         hidden = self._hidden(files)
-        present = {file.name for file in files}
         copies = [
             file
             for file in files
@@ -134,9 +146,9 @@ class Mirroring:
             and (file.name in known.objects or file.name not in hidden)
             and self._differs(file, known)
         ]
-        ours = sorted(name for name in known.objects if _is_ours(name))
-        gone = [name for name in ours if name not in present]
-        removals = tuple(name for name in gone if self._let_go(name, files))
+        present = {file.name for file in files}
+        gone = [name for name in sorted(known.objects) if self._owns(name) and name not in present]
+        removals = tuple(name for name in gone if self._let_go(name, hidden, present))
         return MirrorPlan(
             copies=tuple(sorted(copies, key=lambda file: (_place(file.name), file.name))),
             counts=counts,
@@ -183,6 +195,9 @@ class Mirroring:
         known.written[file.name] = file.seen
         known.objects[file.name] = ObjectState(size=file.size, modified=None)
 
+    def _owns(self, name: str) -> bool:
+        return _is_ours(name) and self._mine(name)
+
     def _files(self) -> Iterator[LocalFile]:
         """The finished files. One that is empty is being claimed."""
         for part in _ORDER:
@@ -193,7 +208,8 @@ class Mirroring:
                 except OSError:
                     continue
                 name = path.relative_to(self.folder).as_posix()
-                if path.is_file() and state.st_size and not path.name.startswith("."):
+                ours = not path.name.startswith(".") and self._mine(name)
+                if ours and state.st_size and path.is_file():
                     seen = (state.st_ino, state.st_mtime_ns, state.st_size)
                     yield LocalFile(name=name, size=state.st_size, seen=seen)
 
@@ -201,7 +217,7 @@ class Mirroring:
         for path in sorted((self.folder / RANKS_FOLDER).glob("[!.]*.json")):
             name = path.relative_to(self.folder).as_posix()
             payload = path.read_bytes()
-            if payload and self._small(name, known) != payload:
+            if payload and self._mine(name) and self._small(name, known) != payload:
                 yield name, payload
 
     def _small(self, name: str, known: _Known) -> bytes | None:
@@ -222,6 +238,8 @@ class Mirroring:
             return True
         if file.name in known.written:
             return known.written[file.name] != file.seen
+        if file.name == RUN_FILE:  # a first compaction changes a digit of it
+            return self._small(file.name, known) != (self.folder / RUN_FILE).read_bytes()
         return there.size != file.size
 
     def _hidden(self, files: Sequence[LocalFile]) -> set[str]:
@@ -244,14 +262,14 @@ class Mirroring:
             self._segments[file.name] = (file.seen, names)
         return names
 
-    def _let_go(self, name: str, files: Sequence[LocalFile]) -> bool:
+    def _let_go(self, name: str, hidden: set[str], present: set[str]) -> bool:
         """Whether the run itself removed a trajectory file: another one has its rows now.
 
         So it is with a batch that a compacted file holds, and with a compacted file whose every
         batch is here.
         """
         if name.startswith(f"{TRAJECTORIES_FOLDER}/"):
-            return name in self._hidden(files)
+            return name in hidden
         if not name.startswith(f"{COMPACTED_FOLDER}/"):
             return False
         try:
@@ -259,7 +277,7 @@ class Mirroring:
                 held = {segment.name.path for segment in read_segments(path)}
         except UNREADABLE:
             return False
-        return held <= self._hidden(files) | {file.name for file in files}
+        return held <= hidden | present
 
     @contextmanager
     def _fetched(self, name: str) -> Iterator[Path]:
@@ -267,6 +285,33 @@ class Mirroring:
             path = Path(folder) / "compacted.parquet"
             self.remote.download(name, path)
             yield path
+
+
+def copy_place(base: str, folder: Path) -> RemoteFolder:
+    """Where the copy of a run's folder lies: in one of the same name at a URL or path.
+
+    Raises:
+        ConfigurationError: that is the run's folder itself, or no such URL can be opened.
+        MissingDependency: the package of the URL's protocol is not installed.
+    """
+    local = local_path(base)
+    if local is None:
+        return RemoteFolder(base).child(folder.name)
+    if (local / folder.name).resolve() == folder.resolve():
+        raise ConfigurationError(
+            f"{base} is where the run itself lies, so it can't be mirrored there. Name another"
+            " place."
+        )
+    return RemoteFolder(f"file://{local.absolute()}").child(folder.name)
+
+
+def _lacks(file: LocalFile, known: _Known) -> bool:
+    """Whether the mirror lacks a file, by what is known; counts that changed since are no file."""
+    if file.name not in known.objects:
+        return True
+    if file.name.startswith(f"{RANKS_FOLDER}/"):
+        return False
+    return known.written.get(file.name, file.seen) != file.seen
 
 
 def _is_ours(name: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from rlvr.errors import ConfigurationError, MissingDependency, RemoteUnavailable
+from rlvr.errors import ConfigurationError, MissingDependency, RemoteRefused, RemoteUnavailable
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _EXTRAS = {"s3": "rlvr[s3]", "s3a": "rlvr[s3]", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
@@ -64,7 +64,8 @@ class RemoteFolder:
     How to reach the place, and with which credentials, is said by the configuration of fsspec and
     of the store's own library, such as AWS_PROFILE, AWS_ENDPOINT_URL and FSSPEC_S3_*. Methods may
     be called from any thread. Every one of them raises RemoteUnavailable where the place can't be
-    reached or refuses, and FileNotFoundError where there is no such object.
+    reached, RemoteRefused, which is one, where it refuses, and FileNotFoundError where there is no
+    such object.
     """
 
     def __init__(self, url: str) -> None:
@@ -155,18 +156,19 @@ class RemoteFolder:
         except FileNotFoundError as error:
             if name and verb == "read":
                 raise
-            raise RemoteUnavailable(
+            raise RemoteRefused(
                 f"{self.shown} can't be {verb}: {_reason(error)}. Check the bucket's name and that"
                 " it exists."
             ) from error
         except _failures() as error:
             place = f"{self.shown}/{name}" if name else self.shown
-            raise RemoteUnavailable(
+            kind = RemoteRefused if _is_refusal(error) else RemoteUnavailable
+            raise kind(
                 f"{place} can't be {verb} ({_reason(error)}). {self._remedy(error)}"
             ) from error
 
     def _remedy(self, error: Exception) -> str:
-        if isinstance(error, PermissionError) or "redential" in f"{type(error).__name__} {error}":
+        if _is_refusal(error):
             if self.protocol in ("s3", "s3a"):
                 return (
                     "Give credentials that may do this by AWS_PROFILE, or AWS_ACCESS_KEY_ID and"
@@ -176,6 +178,11 @@ class RemoteFolder:
         if isinstance(error, OSError) and error.errno in _DISK:
             return "Free some space on this disk, and check that this user may write there."
         return "Check the network and the address (AWS_ENDPOINT_URL for S3), and try again."
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the place answered that whoever asks may not, or there is nobody to ask as."""
+    return isinstance(error, PermissionError) or "redential" in f"{type(error).__name__} {error}"
 
 
 def _filesystem(url: str, protocol: str) -> tuple[Any, str]:

@@ -10,11 +10,12 @@ from rlvr.runs.locate import find_runs, open_run, run_folders
 from rlvr.runs.prune import PrunePlan, PruneRequest, Removal, carry_out, plan_pruning
 from rlvr.runs.pruned import Pruning
 from rlvr.runs.run import Run
-from rlvr.runs.status import RankStatus, RunStatus
+from rlvr.runs.status import MirrorStatus, RankStatus, RunStatus
 
 __all__ = [
     "CompactPlan",
     "CompactReport",
+    "MirrorStatus",
     "PrunePlan",
     "PruneRequest",
     "Pruning",

@@ -1,7 +1,7 @@
 """How a run stands: what each process was offered, recorded and lost, and whether it lives."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,14 @@ from rlvr.errors import DamagedFile
 from rlvr.runs.attempts import read_attempts
 from rlvr.runs.batches import Batches
 from rlvr.runs.files import Damage, visible
-from rlvr.store import RANKS_FOLDER, host_name, parse_rank, process_mark
+from rlvr.store import (
+    MIRROR_FOLDER,
+    RANKS_FOLDER,
+    host_name,
+    parse_mirror,
+    parse_rank,
+    process_mark,
+)
 
 _SAME = (
     "rank",
@@ -85,16 +92,41 @@ class RankStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorStatus:
+    """How far the run's mirror was when its process last said so.
+
+    complete_at: when it last lacked nothing, None for never. files, bytes: what it lacked; 0 where
+    it was whole. last_error: why it lacks that, where copying failed. Times are Unix seconds.
+    """
+
+    rank: int
+    url: str
+    complete_at: float | None
+    files: int
+    bytes: int
+    failures: int
+    outages: int
+    last_error: str | None
+    written_at: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether it lacked nothing."""
+        return self.complete_at is not None and self.last_error is None and not self.files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
     """The counts of all processes of all attempts of a run.
 
     `missing` has (attempt, rank) of each process that an attempt was started with and that never
-    wrote its counts.
+    wrote its counts. `mirrors` has what each process mirrors that does.
     """
 
     run: str
     ranks: tuple[RankStatus, ...]
     missing: tuple[tuple[int, int], ...] = ()
+    mirrors: tuple[MirrorStatus, ...] = ()
 
     @property
     def offered(self) -> int:
@@ -186,7 +218,20 @@ def read_status(folder: Path, batches: Batches, damage: Damage) -> RunStatus:
         run=folder.name,
         ranks=tuple(sorted(ranks, key=_place)),
         missing=tuple(place for place in started if place not in known),
+        mirrors=tuple(_mirrors(folder, damage)),
     )
+
+
+def _mirrors(folder: Path, damage: Damage) -> Iterator[MirrorStatus]:
+    for path in visible(folder / MIRROR_FOLDER):
+        rank = parse_mirror(path.name)
+        said = None if rank is None else damage.parsed(path, decode_document)
+        if rank is None or said is None:
+            continue
+        try:
+            yield MirrorStatus(rank=rank, **said)
+        except TypeError as error:
+            damage.note(path, DamagedFile(f"{path} is not what rlvr wrote ({error!r})."))
 
 
 def _rank_status(counts: Mapping[str, Any], looked_at: float) -> RankStatus:

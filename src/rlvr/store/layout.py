@@ -14,6 +14,7 @@ RUNS_FOLDER = "rlvr"
 RUN_FILE = "run.json"
 VOCABULARY_FILE = "vocabulary.json"
 RETENTION_FILE = "retention.json"
+MIRROR_FOLDER = "mirror"
 ATTEMPTS_FOLDER = "attempts"
 RANKS_FOLDER = "ranks"
 TRAJECTORIES_FOLDER = "trajectories/L0"
@@ -33,6 +34,8 @@ _COMPACTED = re.compile(
 _ID = re.compile(r"(?P<stem>.+)-(?P<row>\d{5,})")
 _ATTEMPT = re.compile(r"a(\d{2,})\.json")
 _RANK = re.compile(r"r(\d{3,})-a(\d{2,})\.json")
+_WRITER = re.compile(r"(?:^|-)r(\d{3,})(?=[-.])")
+_MIRROR = re.compile(r"r(\d{3,})\.json")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -177,6 +180,23 @@ def parse_rank(name: str) -> tuple[int, int] | None:
     """Rank and attempt of a file in the ranks' folder, or None where it is not one of ours."""
     found = _RANK.fullmatch(name)
     return (int(found[1]), int(found[2])) if found else None
+
+
+def mirror_path(rank: int) -> str:
+    """File in which a process says how far it has mirrored the run; it is not mirrored itself."""
+    return f"{MIRROR_FOLDER}/r{rank:03d}.json"
+
+
+def parse_mirror(name: str) -> int | None:
+    """Rank of a file in the mirror's folder, or None where it is not one of ours."""
+    found = _MIRROR.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def rank_of(name: str) -> int | None:
+    """Rank of the process that wrote a file of a run, or None where its name does not say."""
+    found = _WRITER.search(name.rpartition("/")[2])
+    return int(found[1]) if found else None
 
 
 def metrics_path(attempt: int, rank: int, chunk: int) -> str:

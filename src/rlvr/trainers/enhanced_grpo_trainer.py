@@ -61,6 +61,8 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             details, then their messages. None for no limit.
         record_compact: write many small files of the record as few large ones, in a thread beside
             training.
+        record_mirror: a URL, such as s3://bucket/runs, to which the record is copied while it
+            grows, in a thread beside training. None for none.
         repairs: "all", "none", or names (see `rlvr.trainers.repairs`); "none" gives the gradients
             of the library as it ships.
         inference: "vllm", a server, "embedded", sampling in this process, or an engine with the
@@ -96,6 +98,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
         token_details_every: int = 1,
         record_max_gb: float | None = None,
         record_compact: bool = True,
+        record_mirror: str | None = None,
         repairs: str | Iterable[str] = "all",
         inference: Any = "vllm",
         tool_parser: str | None = None,
@@ -129,6 +132,7 @@ class EnhancedGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # verifiers has n
             token_details_every=token_details_every if log_token_details else 0,
             max_gb=record_max_gb,
             compact=record_compact,
+            mirror=record_mirror,
         )
         self._pending: PendingBatch | None = None
         self._frozen_weights: dict[str, torch.Tensor] = {}

@@ -80,6 +80,12 @@ class TrainingOptions:
     record_compact: Annotated[
         bool, Option(help="Write many small files of the record as few large ones, in a thread.")
     ] = True
+    record_mirror: Annotated[
+        str | None,
+        Option(
+            metavar="URL", help="Copy the record there while it grows, such as s3://BUCKET/RUNS."
+        ),
+    ] = None
     logging_steps: Annotated[int, Option(min=1, help="Log every so many steps.")] = 1
     report_to: Annotated[
         str, Option(help="Where metrics go, joined by commas: wandb, tensorboard; or none.")
@@ -302,6 +308,7 @@ class TrainingOptions:
             "token_details_every": self.token_details_every,
             "record_max_gb": self.record_max_gb,
             "record_compact": self.record_compact,
+            "record_mirror": self.record_mirror,
             "repairs": self.repairs,
             "inference": self.inference.value,
             "tool_parser": self.tool_parser.value if self.tool_parser else None,

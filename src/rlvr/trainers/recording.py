@@ -69,6 +69,7 @@ def open_recorder(
     sinks: Sequence[Sink],
     max_bytes: int | None = None,
     compact: bool = True,
+    mirror: str | None = None,
 ) -> Recorder:
     """Open the store on every process of a training; rank 0 decides run and attempt.
 
@@ -91,6 +92,7 @@ def open_recorder(
             sinks=sinks,
             max_bytes=max_bytes,
             compact=compact,
+            mirror=mirror,
         )
         claimed = [(recorder.run, recorder.attempt)]
     if accelerator.num_processes > 1:
@@ -103,6 +105,7 @@ def open_recorder(
             attempt=attempt,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
+            mirror=mirror,
         )
     return recorder
 
@@ -120,4 +123,6 @@ def closing_line(report: RecorderReport, folder: Path, *, unrecorded: int = 0) -
     for sink in report.sinks:
         if sink.dropped or sink.failed:
             line += f"; {sink.name}: {sink.dropped} dropped, {sink.failed} failed"
+    if report.mirror is not None:
+        line += f"; {report.mirror.text(folder)}"
     return line

@@ -40,6 +40,8 @@ class RecordingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not fol
             details, then their messages. None for no limit.
         record_compact: write many small files of the record as few large ones, in a thread beside
             training.
+        record_mirror: a URL, such as s3://bucket/runs, to which the record is copied while it
+            grows, in a thread beside training. None for none.
         record_to: where to record; `args.output_dir` if None.
         redact: what W&B may see of a text; None for the default patterns.
         dataset_spec, eval_dataset_spec: names for the data, kept with the run.
@@ -67,6 +69,7 @@ class RecordingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not fol
         token_details_every: int = 1,
         record_max_gb: float | None = None,
         record_compact: bool = True,
+        record_mirror: str | None = None,
         record_to: str | Path | None = None,
         redact: Callable[[str], str] | None = None,
         dataset_spec: str | None = None,
@@ -107,6 +110,7 @@ class RecordingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl is not fol
             token_details_every=token_details_every if log_token_details else 0,
             max_gb=record_max_gb,
             compact=record_compact,
+            mirror=record_mirror,
         )
         self._watch = GenerationWatch(self, self._record)
         rollout_func: Any = vars(self)["rollout_func"]

@@ -51,6 +51,7 @@ class TrainingRecord:
         token_details_every: int,
         max_gb: float | None = None,
         compact: bool = True,
+        mirror: str | None = None,
     ) -> None:
         self.recorder: Recorder | None = None
         self._trainer = trainer
@@ -59,6 +60,7 @@ class TrainingRecord:
         self.token_details_every = token_details_every
         self._max_bytes = None if max_gb is None else int(max_gb * 1e9)
         self._compact = compact
+        self._mirror = mirror
         self._last_run: str | None = None
         self._fence = Fence("Making records of a batch")
         self._unrecorded = 0
@@ -111,6 +113,7 @@ class TrainingRecord:
             sinks=sinks,
             max_bytes=self._max_bytes,
             compact=self._compact,
+            mirror=self._mirror,
         )
         self._last_run = self.recorder.run
         if self.token_details_every and self.recorder.rank == 0:

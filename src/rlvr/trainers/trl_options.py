@@ -104,6 +104,7 @@ def trl_recording(options: TrainingOptions, task: TrlTask) -> dict[str, Any]:
         "token_details_every": options.token_details_every,
         "record_max_gb": options.record_max_gb,
         "record_compact": options.record_compact,
+        "record_mirror": options.record_mirror,
         **told,
     }
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from rlvr.utils.sizes import size_text
 from rlvr.views.terminal import layout
 from rlvr.views.terminal.text import heading, joined, number, one_line, plural, seconds
 
 if TYPE_CHECKING:
-    from rlvr.runs import RankStatus, RunStatus
+    from rlvr.runs import MirrorStatus, RankStatus, RunStatus
 
 
 _STATES = ("running", "on another machine", "killed", "failed")
@@ -89,6 +90,8 @@ def _page(status: "RunStatus") -> Iterator[RenderableType]:
     yield from _absences(status)
     for rank in status.ranks:
         yield from _troubles(rank)
+    for mirror in status.mirrors:
+        yield _mirrored(mirror)
 
 
 def _state(rank: "RankStatus") -> str:
@@ -120,6 +123,19 @@ def _absences(status: "RunStatus") -> Iterator[Text]:
             f"attempt {number(attempt)} was started with rank {number(rank_number)}, which never"
             " wrote anything"
         )
+
+
+def _mirrored(mirror: "MirrorStatus") -> Text:
+    """How far a mirror is, and why it is not further."""
+    place = one_line(mirror.url, 200)
+    if mirror.whole:
+        return Text(f"mirrored to {place} as of {moment(mirror.complete_at)}")
+    since = "ever" if mirror.complete_at is None else f"since {moment(mirror.complete_at)}"
+    why = f": {one_line(mirror.last_error, 400)}" if mirror.last_error else ""
+    return layout.warning(
+        f"{plural(mirror.files, 'file')}, {size_text(mirror.bytes)}, not mirrored to {place}"
+        f" {since}{why}"
+    )
 
 
 def _where(rank: "RankStatus") -> str:
