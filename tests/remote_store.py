@@ -91,6 +91,19 @@ def environment(**values):
             os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
+@contextmanager
+def serving(*buckets):
+    """A server of one's own with these buckets, which fsspec and boto ask meanwhile."""
+    server = S3Server()
+    try:
+        with environment(**ENVIRONMENT, AWS_ENDPOINT_URL=server.url):
+            for bucket in buckets:
+                make_bucket(bucket)
+            yield server
+    finally:
+        server.kill()
+
+
 def make_bucket(name):
     import fsspec
 

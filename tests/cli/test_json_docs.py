@@ -75,6 +75,7 @@ COMMANDS = {
     "check": ["check", "demo"],
     "compact": ["compact", "demo", "--dry-run"],
     "mirror": ["mirror", "demo", "mirrored", "--dry-run"],
+    "publish": ["publish", "demo", "table", "--dry-run"],
     "prune": ["prune", "demo", "--drop-tokens", "--dry-run"],
     "search": ["search", "demo", "founder"],
     "forgotten": ["search", "demo", "--forget"],

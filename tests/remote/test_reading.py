@@ -9,7 +9,7 @@ import pytest
 
 import rlvr
 from builders import write_run
-from remote_store import environment, put
+from remote_store import environment, put, serving
 from rlvr.cli import main
 from rlvr.errors import RemoteUnavailable, RunNotFound
 from rlvr.remote import RemoteFolder, Replica, shown_url
@@ -231,6 +231,50 @@ def test_verbs_that_read_take_a_url(memory, run_folder, cli, tmp_path):
     assert f"{memory}/a" in cli("diagnose", memory)[1]
     assert cli("search", memory, "founded")[0] == 0
     assert cli("export", memory, "--to", "jsonl", "--output", tmp_path / "out.jsonl")[0] == 0
+
+
+def test_where_takes_the_same_rollouts_of_a_run_behind_a_url(s3, run_folder, cli):
+    put(run_folder, "s3://runs/where/one")
+    failed = "reward < 0.5 and tool = 'retrieve' and step >= 1"
+    here, there = open_run(run_folder), rlvr.open_run("s3://runs/where")
+    rows = there.to_arrow(where=failed)
+    assert rows.equals(here.to_arrow(where=failed))
+    assert 0 < rows.num_rows < there.to_arrow().num_rows
+    code, out, _ = cli("show", "s3://runs/where", "--where", failed, "--json")
+    assert (code, json.loads(out)["total"]) == (0, rows.num_rows)
+    found = there.sql("select count(*) from trajectories where reward < 0.5 and step >= 1").rows()
+    assert found == [(rows.num_rows,)]
+    code, _, err = cli("show", "s3://runs/where", "--where", "rewrd < 1")
+    assert (code, "reward" in err) == (2, True)
+
+
+def test_a_notebook_shows_a_run_behind_a_url_by_its_url(memory, run_folder, caches):
+    put(run_folder, f"{memory}/a")
+    here, there = open_run(run_folder), open_run(memory)
+    pages = {run: rlvr.to_html(run) for run in (here, there)}
+    assert f"{memory}/a" in pages[there]
+    assert str(caches) not in pages[there]
+    assert pages[there].replace(f"{memory}/a", str(here.path)) == pages[here]
+    trajectory = next(there.trajectories())
+    page = rlvr.to_html(trajectory, run=there)
+    assert page.replace(f"{memory}/a", str(here.path)) == rlvr.to_html(trajectory, run=here)
+
+
+def test_who_may_not_read_is_told_whose_rights_are_missing(run_folder, cli):
+    with serving("runs") as server:
+        put(run_folder, "s3://runs/one")
+        owner, blind = server.user("s3:*"), server.user("s3:ListBucket")
+        server.enforce()
+        with environment(**owner):
+            assert cli("status", "s3://runs")[0] == 0
+        wrong = {**owner, "AWS_SECRET_ACCESS_KEY": "wrong"}
+        for who, asked in (({}, "status"), (wrong, "list"), (blind, "show"), (blind, "mirror")):
+            to = ["s3://runs/two"] if asked == "mirror" else []
+            with environment(**who):
+                code, out, err = cli(asked, run_folder if to else "s3://runs", *to)
+            assert (code, out) == (2, "")
+            assert "AWS_PROFILE" in err
+            assert "Traceback" not in err
 
 
 def test_a_file_url_is_a_path(run_folder):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from builders import batches, run_info, write_run
-from remote_store import ENVIRONMENT, S3Server, environment, make_bucket, wait_until
+from remote_store import ENVIRONMENT, environment, serving, wait_until
 from rlvr.errors import ConfigurationError, RemoteRefused, RemoteUnavailable
 from rlvr.recorder import Recorder
 from rlvr.recorder.mirroring import MirrorPace, Uploader, open_uploader
@@ -170,16 +170,13 @@ def test_a_mirror_that_refuses_or_cannot_be_is_said_before_the_first_step(tmp_pa
         with pytest.raises(ConfigurationError, match=says):
             Recorder.open(out, mirror=wrong)
     assert not out.exists()
-    server = S3Server()
-    with environment(**ENVIRONMENT, AWS_ENDPOINT_URL=server.url):
-        make_bucket("runs")
+    with serving("runs") as server:
         reader = server.user("s3:GetObject", "s3:ListBucket")
         server.enforce()
         with environment(**reader), pytest.raises(RemoteRefused, match="record_mirror"):
             Recorder.open(out, mirror="s3://runs/x")
         with pytest.raises(RemoteRefused, match="AWS_PROFILE"):
             Recorder.open(out, mirror="s3://runs/x")
-    server.kill()
     assert not [thread for thread in threading.enumerate() if thread.name == "rlvr-mirror"]
 
 

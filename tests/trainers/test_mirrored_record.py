@@ -5,7 +5,7 @@ import shlex
 import pytest
 from transformers import TrainerCallback
 
-from remote_store import ENVIRONMENT, S3Server, environment, make_bucket, wait_until
+from remote_store import make_bucket, serving, wait_until
 from rlvr.remote import RemoteFolder
 from rlvr.trainers.options import TrainingOptions
 from trainings import GROUP, trainer
@@ -38,9 +38,7 @@ def test_training_goes_on_without_its_mirror_and_says_how_to_complete_it(tmp_pat
         assert not stopped.value.code
         return capsys.readouterr().out
 
-    server = S3Server()
-    with environment(**ENVIRONMENT, AWS_ENDPOINT_URL=server.url):
-        make_bucket("runs")
+    with serving("runs") as server:
         trained = trainer(
             tmp_path / "out",
             say=lambda _: "1",
@@ -54,7 +52,8 @@ def test_training_goes_on_without_its_mirror_and_says_how_to_complete_it(tmp_pat
         assert run.to_arrow().num_rows == STEPS * ROWS
         line = next(part for part in capsys.readouterr().err.splitlines() if "MIRRORED" in part)
         assert line.startswith(f"rlvr: {STEPS * ROWS} trajectories recorded in")
-        assert f"NOT MIRRORED to s3://runs/{run.id} (RemoteUnavailable: " in line
+        assert f"NOT MIRRORED to s3://runs/{run.id}: `rlvr mirror " in line
+        assert "(RemoteUnavailable: " in line
         said = cli("status", str(tmp_path / "out"))
         assert f"not mirrored to s3://runs/{run.id} since 20" in said
         server.start()
@@ -63,7 +62,6 @@ def test_training_goes_on_without_its_mirror_and_says_how_to_complete_it(tmp_pat
         there = open_remote("s3://runs", cache=tmp_path / "cache")
         assert there.to_arrow().equals(run.to_arrow())
         assert f"mirrored to s3://runs/{run.id} as of 20" in cli("status", str(tmp_path / "out"))
-    server.kill()
 
 
 def test_the_scripts_have_a_flag_for_it():

@@ -19,6 +19,7 @@ from rlvr.cli.parity import parity
 from rlvr.cli.preflight import CONTEXT, preflight
 from rlvr.cli.prompt import prompt
 from rlvr.cli.prune import prune
+from rlvr.cli.publish import publish
 from rlvr.cli.rescore import rescore
 from rlvr.cli.rewards import rewards
 from rlvr.cli.search import search
@@ -53,6 +54,7 @@ def build() -> typer.Typer:
     app.command("preflight", context_settings=CONTEXT)(preflight)
     app.command("prompt")(prompt)
     app.command("prune")(prune)
+    app.command("publish")(publish)
     app.command("rescore")(rescore)
     app.command("rewards")(rewards)
     app.command("search")(search)
@@ -99,6 +101,7 @@ def root(
       rlvr parity outputs/a outputs/b   why two runs score differently
       rlvr import their/run             what another tool recorded, as a run
       rlvr export outputs/demo --to trl --output completions
+      rlvr publish outputs/demo s3://bucket/rollouts    a Delta table for other engines
 
     Exit codes: 0 done; 1 nothing found, records were lost, or a finding is as bad as asked; 2 wrong
     usage or unreadable input.

@@ -27,7 +27,7 @@ class Fence:
             self.down = True
             self.failures += 1
             self.outages += begins
-            self.last_error = f"{type(error).__name__}: {error}"
+            self.last_error = f"{type(error).__name__}: {error}".removesuffix(".")
         if begins:
             logger.error(
                 "%s failed: %s. %s Training goes on; further failures are counted silently until "

@@ -326,10 +326,10 @@ class Recorder:
             self._uploader.finish(max(deadline - time.monotonic(), END_S))
         atexit.unregister(self._at_exit)
         report = self.report()
-        late = report.mirror is not None and not report.mirror.whole
-        log = logger.warning if report.lost or late else logger.info
+        log = logger.warning if report.lost else logger.info
         log("%s, in %s", report.text, self.folder)
         if report.mirror is not None:
+            log = logger.info if report.mirror.whole else logger.warning
             log("%s", report.mirror.text(self.folder))
         return report
 

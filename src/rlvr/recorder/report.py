@@ -44,8 +44,8 @@ class MirrorReport:
         command = shlex.join(["rlvr", "mirror", str(folder), self.url.rpartition("/")[0]])
         why = f" ({self.last_error})" if self.last_error else ""
         return (
-            f"{self.files:,} files, {size_text(self.bytes)} NOT MIRRORED to {self.url}{why};"
-            f" `{command}` completes it"
+            f"{self.files:,} files, {size_text(self.bytes)} NOT MIRRORED to {self.url}: `{command}`"
+            f" completes it{why}"
         )
 
 

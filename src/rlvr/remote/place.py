@@ -104,6 +104,16 @@ class RemoteFolder:
             if path.startswith(prefix) and path != prefix
         }
 
+    def entries(self) -> frozenset[str]:
+        """The names directly below the URL, of objects and of folders."""
+        with self._explained("listed"):
+            self._fs.invalidate_cache()
+            try:
+                found: list[str] = self._fs.ls(self._root, detail=False)
+            except FileNotFoundError:
+                return frozenset(self.list())  # none, but for a bucket that does not exist
+        return frozenset(path.rstrip("/").rpartition("/")[2] for path in found)
+
     def read(self, name: str) -> bytes:
         """The bytes of a small object."""
         with self._explained("read", name):
@@ -160,12 +170,16 @@ class RemoteFolder:
                 f"{self.shown} can't be {verb}: {_reason(error)}. Check the bucket's name and that"
                 " it exists."
             ) from error
+        except RemoteUnavailable:
+            raise
         except _failures() as error:
-            place = f"{self.shown}/{name}" if name else self.shown
-            kind = RemoteRefused if _is_refusal(error) else RemoteUnavailable
-            raise kind(
-                f"{place} can't be {verb} ({_reason(error)}). {self._remedy(error)}"
-            ) from error
+            raise self.failure(verb, error, name) from error
+
+    def failure(self, verb: str, error: Exception, name: str = "") -> RemoteUnavailable:
+        """What went wrong when the place or an object of it was to be used, with its remedy."""
+        place = f"{self.shown}/{name}" if name else self.shown
+        kind = RemoteRefused if _is_refusal(error) else RemoteUnavailable
+        return kind(f"{place} can't be {verb} ({_reason(error)}). {self._remedy(error)}")
 
     def _remedy(self, error: Exception) -> str:
         if _is_refusal(error):
