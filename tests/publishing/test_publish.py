@@ -168,17 +168,16 @@ publish(open_run(sys.argv[1]), PublishedTable(sys.argv[2]), portion=Portion(rows
 """
 
 
-@pytest.mark.parametrize("version", [1, 4])
-def test_a_publication_that_is_killed_is_completed_by_the_next(tmp_path, version):
+def test_a_publication_that_is_killed_is_completed_by_the_next(tmp_path):
     folder, url = write_run(tmp_path / "out", steps=12), tmp_path / "t"
     command = [sys.executable, "-c", _CHILD, str(folder), str(url)]
     process = subprocess.Popen(command)
-    log = url / "_delta_log" / f"{version:020d}.json"
+    log = url / "_delta_log" / f"{3:020d}.json"
     wait_until(log.exists)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     there = deltalake.DeltaTable(str(url)).count()
-    assert ROWS <= there < 12 * ROWS
+    assert 2 * ROWS < there < 12 * ROWS
     assert published(folder, url).added == 12 * ROWS - there
     same(folder, url)
 
@@ -246,20 +245,15 @@ def test_a_run_in_s3_is_published_to_s3_and_who_may_not_is_told_so(
         with environment(**owner):
             code, out, _ = cli("publish", "s3://runs/mirror", "s3://runs/deep/t", "--json")
             assert (code, json.loads(out)["added"]) == (0, 34)
-            code, out, _ = cli("publish", folder, "s3://runs/deep/t", "--json")
-            assert (code, json.loads(out)["added"]) == (0, 34)  # the copy is called "r"
             options = {"AWS_ENDPOINT_URL": server.url, "AWS_ALLOW_HTTP": "true"}
             frame = pl.scan_delta("s3://runs/deep/t", storage_options=options)
-            assert frame.select(pl.len()).collect().item() == 68
-        for who, url in ((reader, "s3://runs/new"), (wrong, "s3://runs/deep/t"), ({}, "s3://no/t")):
+            assert frame.select(pl.len()).collect().item() == 34
+        for who, url in ((reader, "s3://runs/new"), (wrong, "s3://runs/deep/t")):
             with environment(**who):
                 code, out, err = cli("publish", folder, url)
             assert (code, out) == (2, "")
             assert "AWS_PROFILE" in err
             assert not {"Traceback", "panicked"} & set(err.replace("'", " ").split())
-        with environment(**owner):
-            code, _, err = cli("publish", folder, "s3://nowhere/t")
-            assert (code, "bucket" in err) == (2, True)
         server.kill()
         code, _, err = cli("publish", folder, "s3://runs/t")
         assert (code, "Check the network" in err, "Traceback" in err) == (2, True, False)

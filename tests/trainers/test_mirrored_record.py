@@ -11,7 +11,7 @@ from rlvr.trainers.options import TrainingOptions
 from trainings import GROUP, trainer
 
 pytestmark = pytest.mark.train
-STEPS = 3
+STEPS = 2
 ROWS = 2 * GROUP
 
 

@@ -22,10 +22,13 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portion:
-    """How much one transaction adds at most: whole batches up to these rows, or Arrow bytes."""
+    """How much one transaction adds at most: whole batches up to these rows, or Arrow bytes.
+
+    Delta's client takes some five times these bytes of memory.
+    """
 
     rows: int = 100_000
-    bytes: int = 512 << 20
+    bytes: int = 64 << 20
 
 
 DEFAULT_PORTION = Portion()
