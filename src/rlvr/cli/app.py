@@ -101,7 +101,7 @@ def root(
       rlvr parity outputs/a outputs/b   why two runs score differently
       rlvr import their/run             what another tool recorded, as a run
       rlvr export outputs/demo --to trl --output completions
-      rlvr publish outputs/demo s3://bucket/rollouts    a Delta table for other engines
+      rlvr publish outputs/demo s3://bucket/rollouts
 
     Exit codes: 0 done; 1 nothing found, records were lost, or a finding is as bad as asked; 2 wrong
     usage or unreadable input.
