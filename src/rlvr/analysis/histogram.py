@@ -1,6 +1,7 @@
 """How many rollouts got which value."""
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,19 +46,17 @@ def _bars(finite: Sequence[float], most: int) -> list[Bar]:
     counts = Counter(finite)
     if len(counts) <= min(_FEW, most):
         return [Bar(low=value, high=value, count=counts[value]) for value in sorted(counts)]
-    low, high = min(finite), max(finite)
-    edges = [low + (high / most - low / most) * at for at in range(most)] + [high]
-    found = [0] * most
+    edges = _edges(min(finite), max(finite), most)
+    found = [0] * (len(edges) - 1)
     for value, count in counts.items():
-        place = int((value / most - low / most) / (high / most - low / most) * most)
-        place = min(max(place, 0), most - 1)
-        # An edge is what a reader's filter compares with, so that it decides.
-        while place and value < edges[place]:
-            place -= 1
-        while place + 1 < most and value >= edges[place + 1]:
-            place += 1
-        found[place] += count
+        found[min(bisect_right(edges, value), len(found)) - 1] += count
     return [
-        Bar(low=edges[at], high=edges[at + 1], count=count, last=at + 1 == most)
+        Bar(low=edges[at], high=edges[at + 1], count=count, last=at + 1 == len(found))
         for at, count in enumerate(found)
     ]
+
+
+def _edges(low: float, high: float, most: int) -> list[float]:
+    """Where bars begin, and the end of the last; fewer where floats lie no closer."""
+    width = high / most - low / most  # the difference of the two may be infinite
+    return sorted({*(min(low + width * at, high) for at in range(most)), high})
