@@ -2,7 +2,7 @@
 
 import math
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rlvr.analysis.histogram import histogram
@@ -27,6 +27,9 @@ def holds(bar, value):
 
 
 @given(VALUES)
+@example([at / 60 for at in range(61)])
+@example([1.0 + at * 2.0**-52 for at in range(61)])
+@example([-1e308, 1e308, *(at * 1e307 for at in range(-9, 10))])
 def test_a_bar_counts_exactly_what_its_bounds_say(values):
     found = histogram(values)
     finite = [value for value in values if value is not None and math.isfinite(value)]
