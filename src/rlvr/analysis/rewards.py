@@ -11,13 +11,13 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 
-from rlvr.analysis.columns import Columns, Floats, Ints, Mask
+from rlvr.analysis.columns import Columns, Ints
+from rlvr.analysis.deciding import Signs, part_of, signs_of
 from rlvr.analysis.statistics import Z_95, Share
 from rlvr.analysis.within import (
     FLAT_SPREAD,
     Correlation,
     correlation,
-    deciders,
     deviations,
     outcome_name,
     share_of,
@@ -133,22 +133,6 @@ class RewardUse:
     outcome: OutcomeUse | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Signs:
-    """The sign of each rollout's advantage, 0 where it has none, and which component decides it
-    (a place in `names`, -1 where none does). `pulls` are weighted deviations."""
-
-    sign: Floats
-    recorded: bool
-    names: tuple[str, ...]
-    pulls: Mapping[str, Floats]
-    decider: Ints
-
-    @property
-    def moved(self) -> Mask:
-        return np.asarray(self.sign != 0)
-
-
 def examine_rewards(
     table: pa.Table,
     weights: Mapping[str, float],
@@ -165,7 +149,7 @@ def examine_rewards(
     group, step = columns.codes("group_id"), columns.numbers("step").astype(np.int64)
     names = columns.component_names
     known = {name: weights[name] for name in names if np.isfinite(weights.get(name, np.nan))}
-    signs = _signs(columns, group, known)
+    signs = signs_of(columns, group, known)
     sizes = np.bincount(group)
     return RewardUse(
         rollouts=len(columns),
@@ -192,29 +176,13 @@ def examine_rewards(
     )
 
 
-def _signs(columns: Columns, group: Ints, weights: Mapping[str, float]) -> _Signs:
-    reward, advantage = columns.numbers("reward"), columns.numbers("advantage")
-    centred = deviations(reward, group)
-    complete = np.bincount(group[~np.isfinite(reward)], minlength=_count(group)) == 0
-    near = np.abs(centred) <= FLAT_SPREAD * np.maximum(1.0, np.abs(np.nan_to_num(reward)))
-    level = np.bincount(group, weights=~near, minlength=_count(group)) == 0
-    recorded = bool(columns.known("advantage").any())
-    sign = np.sign(np.nan_to_num(advantage)) if recorded else np.sign(centred)
-    sign = np.where((complete & ~level)[group], sign, 0.0)
-    if not recorded:
-        sign = np.where(near, 0.0, sign)
-    pulls = {n: w * deviations(columns.component(n), group) for n, w in weights.items()}
-    decider = deciders(sign, tuple(pulls.values()))
-    return _Signs(sign=sign, recorded=recorded, names=tuple(pulls), pulls=pulls, decider=decider)
-
-
 def _component(
     columns: Columns,
     name: str,
     group: Ints,
     step: Ints,
     *,
-    signs: _Signs,
+    signs: Signs,
     weight: float | None,
     statuses: Mapping[str, int],
 ) -> ComponentUse:
@@ -251,22 +219,16 @@ def _component(
     )
 
 
-def _decisions(name: str, signs: _Signs, group: Ints, step: Ints) -> Decisions | None:
-    moved = signs.moved
-    if not moved.any():
+def _decisions(name: str, signs: Signs, group: Ints, step: Ints) -> Decisions | None:
+    if not signs.moved.any():
         return None
-    pull = signs.pulls[name]
-    decides = signs.decider == signs.names.index(name)
-    total = np.sum(list(signs.pulls.values()), axis=0)
-    explained = moved & (signs.sign * total > FLAT_SPREAD)
-    without = signs.sign * (total - pull)
-    deviates = moved & (np.abs(pull) > FLAT_SPREAD)
+    part = part_of(signs, name)
     return Decisions(
-        decides=share_of(decides, moved, group),
-        follows=share_of(signs.sign * pull > 0, deviates, group),
-        flips=share_of(without < -FLAT_SPREAD, explained, group),
-        vanishes=share_of(np.abs(without) <= FLAT_SPREAD, explained, group),
-        decides_by_step=tuple(step_means(step, decides, moved)),
+        decides=share_of(part.decides, signs.moved, group),
+        follows=share_of(part.follows, part.deviates, group),
+        flips=share_of(part.flips, part.explained, group),
+        vanishes=share_of(part.vanishes, part.explained, group),
+        decides_by_step=tuple(step_means(step, part.decides, signs.moved)),
     )
 
 
@@ -294,7 +256,7 @@ def _pairs(
 
 
 def _outcome(
-    columns: Columns, group: Ints, name: str | None, declared: str | None, signs: _Signs
+    columns: Columns, group: Ints, name: str | None, declared: str | None, signs: Signs
 ) -> OutcomeUse | None:
     if name is None:
         return None

@@ -1,17 +1,14 @@
 """`rlvr rewards`: what each component of the reward does."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from rlvr.cli.asking import Asked, ask
+from rlvr.cli.asking import ask
 from rlvr.cli.output import say, show, show_bounded_json
 from rlvr.cli.plotting import PlotFile, check_plot, write_plot
 from rlvr.cli.selection import Where
 from rlvr.record import Mode
-
-if TYPE_CHECKING:
-    from rlvr.analysis.rewards import RewardUse
 
 
 def rewards(
@@ -55,7 +52,9 @@ def rewards(
     """
     check_plot(plot)
     asked = ask(run, sample=sample, mode=mode, steps=steps, where=where)
-    found = examine(asked)
+    from rlvr.analysis.reading import read_rewards
+
+    found, _ = read_rewards(asked.opened.run, asked.filters)
     if as_json:
         from rlvr.views.rewards import reward_values
 
@@ -72,19 +71,3 @@ def rewards(
         say(f"rlvr: left out: {damaged}")
     if not found.components:
         raise typer.Exit(1)
-
-
-def examine(asked: Asked) -> "RewardUse":
-    """What the components do in the rollouts that are asked about."""
-    from rlvr.analysis.rewards import REWARD_COLUMNS, examine_rewards
-    from rlvr.analysis.scorers import SCORER_COLUMNS, scorer_statuses
-
-    run, info = asked.opened.run, asked.opened.run.info
-    table = run.to_arrow(REWARD_COLUMNS, **asked.filters)
-    weights = info.components if info else {}
-    outcome = info.outcome if info else None
-    found = examine_rewards(table, weights, outcome=outcome)
-    if not any(component.unscored for component in found.components):
-        return found
-    statuses = scorer_statuses(run.to_arrow(SCORER_COLUMNS, **asked.filters))
-    return examine_rewards(table, weights, outcome=outcome, statuses=statuses)

@@ -1,12 +1,11 @@
 """`rlvr tools`: how the tools are used over a training."""
 
 import difflib
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rlvr.cli.asking import Asked, ask
+from rlvr.cli.asking import ask
 from rlvr.cli.output import say, show, show_bounded_json
 from rlvr.cli.plotting import PlotFile, check_plot, write_plot
 from rlvr.cli.selection import Where
@@ -14,13 +13,7 @@ from rlvr.errors import ConfigurationError
 from rlvr.record import Mode
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from rlvr.analysis.tooling import ToolsUse
-    from rlvr.record import RunInfo
-
-PORTION = 5_000
-"""Rollouts whose tool results are held at once, in whole steps."""
 
 
 def tools(
@@ -67,7 +60,9 @@ def tools(
     """
     check_plot(plot)
     asked = ask(run, sample=sample, mode=mode, steps=steps, where=where)
-    found = _chosen(examine(asked), tool)
+    from rlvr.analysis.reading import read_tools
+
+    found = _chosen(read_tools(asked.opened.run, asked.filters).use, tool)
     if as_json:
         from rlvr.views.tools import tool_values
 
@@ -84,57 +79,6 @@ def tools(
         say(f"rlvr: left out: {damaged}")
     if not found.calls:
         raise typer.Exit(1)
-
-
-def examine(asked: Asked) -> "ToolsUse":
-    """How the tools are used in the rollouts that are asked about."""
-    import pyarrow as pa
-
-    from rlvr.analysis.calls import read_calls
-    from rlvr.analysis.tooling import TOOL_COLUMNS, examine_tools
-
-    run = asked.opened.run
-    read = [run.to_arrow(TOOL_COLUMNS, mode=asked.mode, step=-1)]
-    calls = read_calls(_portions(asked, read))
-    return examine_tools(pa.concat_tables(read), calls, offered=_offered(run.info))
-
-
-def _portions(asked: Asked, read: "list[pa.Table]") -> "Iterator[pa.Table]":
-    """Some steps at a time with their calls; what else is asked of them is appended to `read`."""
-    from rlvr.analysis.calls import CALL_COLUMNS, needs_messages
-    from rlvr.analysis.tooling import TOOL_COLUMNS
-
-    run = asked.opened.run
-    wanted = list(dict.fromkeys((*TOOL_COLUMNS, *CALL_COLUMNS)))
-    for steps in _spans(run.to_arrow(["step"], **asked.filters)):
-        chosen = {**asked.filters, "step": steps}
-        portion = run.to_arrow(wanted, **chosen)
-        if needs_messages(portion):
-            portion = run.to_arrow([*wanted, "completion"], **chosen)
-        read.append(portion.select(TOOL_COLUMNS))
-        yield portion
-
-
-def _spans(table: "pa.Table") -> Iterator[range]:
-    """Ranges of steps, in order, each with PORTION rollouts or one step."""
-    counts = table.group_by("step").aggregate([("step", "count")]).to_pylist()
-    first, held, last = None, 0, 0
-    for row in sorted(counts, key=lambda row: row["step"]):
-        if first is not None and held + row["step_count"] > PORTION:
-            yield range(first, row["step"])
-            first, held = None, 0
-        first = row["step"] if first is None else first
-        held, last = held + row["step_count"], row["step"]
-    if first is not None:
-        yield range(first, last + 1)
-
-
-def _offered(info: "RunInfo | None") -> tuple[str, ...]:
-    """The names of the tools that the run lists."""
-    schemas = info.tools if info else ()
-    functions = [schema.get("function", schema) for schema in schemas]
-    names = [one.get("name") for one in functions if isinstance(one, Mapping)]
-    return tuple(name for name in names if isinstance(name, str))
 
 
 def _chosen(found: "ToolsUse", tool: str | None) -> "ToolsUse":

@@ -22,19 +22,23 @@ from rlvr.viewer.pages.diagnosis import diagnosis_page, ledger_page
 from rlvr.viewer.pages.group import group_page
 from rlvr.viewer.pages.pair import pair_page
 from rlvr.viewer.pages.prompts import prompt_page, prompts_page
+from rlvr.viewer.pages.rewards import rewards_page, rewards_picture
 from rlvr.viewer.pages.rollouts import rollouts_page
-from rlvr.viewer.pages.run import run_page
+from rlvr.viewer.pages.run import run_page, waiting
 from rlvr.viewer.pages.runs import runs_page
 from rlvr.viewer.pages.search import search_page
 from rlvr.viewer.pages.step import step_page
 from rlvr.viewer.pages.tokens import tokens_page
+from rlvr.viewer.pages.tools import tools_page, tools_picture
 from rlvr.viewer.pages.trajectory import trajectory_page
+from rlvr.views.plots import Picture, PlotFormat, picture_bytes
 from rlvr.views.terminal.status import state_line
 from rlvr.views.web import Crumb, Frame, Page, render
 from rlvr.views.web.assets import TYPES, asset
 
 RunPage = Callable[[Desk, Asked], Page]
 LibraryPage = Callable[[Library, Asked], Page]
+RunPicture = Callable[[Desk, Asked], Picture | None]
 
 OF_A_RUN: dict[str, RunPage] = {
     "": run_page,
@@ -48,15 +52,26 @@ OF_A_RUN: dict[str, RunPage] = {
     "/c": pair_page,
     "/p": prompts_page,
     "/p/{example:any}": prompt_page,
+    "/rewards": rewards_page,
+    "/tools": tools_page,
 }
 """The pages below /r/RUN. A part of a path that can hold a slash stands at its end, or before a
 word that no name of ours has; it is written {name:any}."""
+
+DRAWN: dict[str, RunPicture] = {
+    "/rewards": rewards_picture,
+    "/tools": tools_picture,
+}
+"""The pages below /r/RUN whose plots can be had as a file: the path with .svg or .png."""
 
 OF_ALL: dict[str, LibraryPage] = {
     "/search": search_page,
     "/c": compare_page,
 }
 """The pages of several runs."""
+
+
+_PICTURES = {PlotFormat.SVG: "image/svg+xml", PlotFormat.PNG: "image/png"}
 
 
 class _Any(StringConvertor):
@@ -72,6 +87,11 @@ def build(library: Library, rules: Rules) -> Guard:
     routes += [Route(path, _of_all(library, page)) for path, page in OF_ALL.items()]
     routes += [
         Route(f"/r/{{run}}{path}", _of_run(library, page)) for path, page in OF_A_RUN.items()
+    ]
+    routes += [
+        Route(f"/r/{{run}}{path}.{form}", _drawn(library, picture, form))
+        for path, picture in DRAWN.items()
+        for form in PlotFormat
     ]
     routes.append(Route("/{path:path}", _nowhere))
     return Guard(Starlette(routes=routes), rules)
@@ -100,6 +120,24 @@ def _of_run(library: Library, page: RunPage) -> Callable[[Request], Response]:
         except RlvrError as error:
             return _responded(request, None, "", _told(error, None))
         return _answered(request, desk, lambda: page(desk, _asked(request)))
+
+    return answer
+
+
+def _drawn(
+    library: Library, picture: RunPicture, form: PlotFormat
+) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        try:
+            desk = library.desk(request.path_params["run"])
+            drawn = picture(desk, _asked(request))
+        except RlvrError as error:
+            return _responded(request, None, "", _told(error, None))
+        if drawn is None:
+            return _responded(request, desk, "", waiting(desk, "reading the run", tab=""))
+        named = request.url.path.rpartition("/")[2]
+        headers = {"content-disposition": f'attachment; filename="{named}"'}
+        return Response(picture_bytes(drawn, form), 200, headers, _PICTURES[form])
 
     return answer
 

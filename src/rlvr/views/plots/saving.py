@@ -1,6 +1,7 @@
 """A picture as the bytes of a file, the same for the same values, and that file."""
 
 import io
+import threading
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,10 @@ _WIDTH_IN = 6.2
 _HEIGHT_IN = 3.0
 _TITLE_CHARS = 140
 _NOTE_CHARS = 220
+
+
+_SETTINGS_ARE_GLOBAL = threading.Lock()
+"""matplotlib keeps its settings for the whole process, so threads draw one after another."""
 
 
 class PlotFormat(StrEnum):
@@ -65,7 +70,7 @@ def picture_bytes(picture: Picture, form: PlotFormat) -> bytes:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     settings: list[Any] = ["default", SETTINGS]
-    with style.context(settings):
+    with _SETTINGS_ARE_GLOBAL, style.context(settings):
         count = max(len(picture.panels), 1)
         columns = min(max(picture.columns, 1), count)
         rows = -(-count // columns)

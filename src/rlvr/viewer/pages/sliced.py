@@ -1,0 +1,95 @@
+"""Pages that ask a question of some of a run's rollouts: of a mode, some steps, a filter."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlvr.record import Mode
+from rlvr.runs import Run
+from rlvr.utils.spans import span_text
+from rlvr.viewer.asked import Asked
+from rlvr.viewer.desk import Desk
+from rlvr.views.terminal.text import one_line
+
+SHOWN_IDS = 40
+"""Rollouts that a number opens where no filter says which they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """The rollouts that are asked about."""
+
+    mode: Mode
+    steps: int | range | None = None
+    where: str | None = None
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The keywords of `Run.to_arrow` for them."""
+        return {"mode": self.mode, "step": self.steps, "where": self.where}
+
+    @property
+    def parameters(self) -> dict[str, str | int | None]:
+        """What a URL says of them."""
+        steps = span_text(self.steps) if isinstance(self.steps, range) else self.steps
+        return {"split": self.mode.value, "steps": steps, "where": self.where}
+
+    @property
+    def condition(self) -> str:
+        """The expression that they alone pass."""
+        parts = [f"mode = '{self.mode}'"]
+        if isinstance(self.steps, range):
+            parts.append(f"step between {self.steps.start} and {self.steps.stop - 1}")
+        elif self.steps is not None:
+            parts.append(f"step = {self.steps}")
+        if self.where is not None:
+            parts.append(f"({self.where})")
+        return " and ".join(parts)
+
+    def arguments(self, argument: str) -> str:
+        """What a command line says of them."""
+        parts = [argument, f"--mode {self.mode}"]
+        if self.steps is not None:
+            steps = self.steps
+            span = span_text(steps) if isinstance(steps, range) else f"{steps}:{steps}"
+            parts.append(f"--steps {span}")
+        if self.where is not None:
+            parts.append(f"--where {shlex.quote(self.where)}")
+        return " ".join(parts)
+
+    def named(self, run: Run) -> str:
+        """The run and the rollouts in some words."""
+        called = run.info.name if run.info and run.info.name else run.id
+        kind = "training" if self.mode is Mode.TRAIN else "evaluation"
+        passing = "" if self.where is None else f" where {one_line(self.where, 200)}"
+        return f"{called}, {kind} rollouts{passing}"
+
+
+def slice_of(desk: Desk, asked: Asked) -> Slice:
+    """The training rollouts, or the evaluations of a run without, as far as the URL says no other.
+
+    Raises:
+        ConfigurationError: a parameter is wrong.
+    """
+    mode = asked.mode()
+    if mode is None:
+        mode = Mode.TRAIN if desk.run.steps(Mode.TRAIN) else Mode.EVAL
+    return Slice(mode=mode, steps=asked.steps("steps"), where=asked.text("where"))
+
+
+def passing(desk: Desk, ids: Sequence[str]) -> str:
+    """The list of these rollouts; "" of none."""
+    if not ids:
+        return ""
+    return desk.places.of_rollouts(where=f"id in ({', '.join(map(quoted, ids))})")
+
+
+def quoted(text: str) -> str:
+    """A text as an expression writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def asked_run(desk: Desk, chosen: Slice) -> Run:
+    """The run for a long question: with an index of its own where it filters."""
+    return desk.run if chosen.where is None else desk.run.reopened()
