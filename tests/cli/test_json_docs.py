@@ -46,7 +46,7 @@ RECORDS = {
         ExportReport,
     )
 }
-ADDED = {"Finding": {"signal", "page"}, "Example": {"command"}, "SearchHit": {"command"}}
+ADDED = {"Finding": {"signal", "page"}, "Example": {"command", "url"}, "SearchHit": {"command", "url"}}
 """What the documents add to a record."""
 
 COMMANDS = {

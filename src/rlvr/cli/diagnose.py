@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rlvr.cli.browser import browser_line, viewer_port
 from rlvr.cli.opening import SAMPLES, Opened, announce, open_named, open_sample, shown_place
 from rlvr.cli.output import say, show, show_json, show_json_line
 from rlvr.cli.selection import Where
@@ -148,7 +149,8 @@ def _watch(
         return
     if as_json:
         place = shown_place(opened.run.place)
-        show_json_line("verdict", **verdict_values(verdict, opened.argument), place=place)
+        values = verdict_values(verdict, opened.argument, port=viewer_port(opened))
+        show_json_line("verdict", **values, place=place)
     else:
         _print(opened, verdict, None)
     if any(is_bad(finding) for finding in verdict.findings):
@@ -217,15 +219,20 @@ def _print(opened: Opened, verdict: "Verdict", code: str | None) -> None:
     title = title_of(opened)
     if code is None:
         show(verdict_view(verdict, run=opened.argument, title=title))
+        show(browser_line(opened, lambda places: places.of_diagnosis()))
     else:
         show(outcomes_view(verdict, run=opened.argument, title=title))
+        show(browser_line(opened, lambda places: places.of_diagnosis(code)))
 
 
 def _print_json(judged: "list[tuple[Opened, Verdict]]", *, many: bool) -> None:
     from rlvr.views.verdict import verdict_values
 
     values = [
-        {**verdict_values(verdict, opened.argument), "place": shown_place(opened.run.place)}
+        {
+            **verdict_values(verdict, opened.argument, port=viewer_port(opened)),
+            "place": shown_place(opened.run.place),
+        }
         for opened, verdict in judged
     ]
     if many:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rlvr.cli.browser import browser_line, url_of
 from rlvr.cli.opening import Opened
 from rlvr.cli.output import show, show_bounded_json
 from rlvr.cli.selection import find
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from rlvr.analysis.places import TokenStrip, TurnPlace
+    from rlvr.diagnosis import Example
     from rlvr.record import Trajectory
+    from rlvr.utils.places import Places
 
 
 def show_place(
@@ -41,16 +44,35 @@ def show_place(
         strip = token_strip(trajectory, *wanted, opened.run.vocabulary())
     number = turn if turn is not None else _turn_of(trajectory, wanted, strip)
     place = None if number is None else _turn(opened, trajectory, number)
+
+    def page(places: "Places") -> str:
+        return places.of_example(_spot(trajectory, number, wanted))
+
     if as_json:
         show_bounded_json(
-            "place", full=full, id=trajectory.id, run=opened.run.id, turn=place, tokens=strip
+            "place",
+            full=full,
+            id=trajectory.id,
+            run=opened.run.id,
+            turn=place,
+            tokens=strip,
+            url=url_of(opened, page),
         )
     else:
         if place is not None and place.departs == wanted:  # it is shown already
             place = replace(place, departs=None)
-        show(*_parts(opened, trajectory, place, strip, token, full=full))
+        parts = _parts(opened, trajectory, place, strip, token, full=full)
+        show(*parts, browser_line(opened, page))
     if place is None and strip is None:
         raise typer.Exit(1)
+
+
+def _spot(trajectory: "Trajectory", turn: int | None, wanted: tuple[int, int] | None) -> "Example":
+    """The place as examples of findings name theirs."""
+    from rlvr.diagnosis import Example
+
+    sequence, token = wanted or (0, None)
+    return Example(id=trajectory.id or "", why="", turn=turn, token=token, sequence=sequence)
 
 
 def _turn(opened: Opened, trajectory: "Trajectory", number: int) -> "TurnPlace":

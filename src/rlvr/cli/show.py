@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rlvr.cli.browser import browser_line, in_the_browser, url_of
 from rlvr.cli.opening import SAMPLES, Opened, open_named, open_sample, shown_path
 from rlvr.cli.output import say, show_bounded_json, show_json
 from rlvr.cli.output import show as show_parts
@@ -121,10 +122,12 @@ def _run(opened: Opened, *, full: bool, as_json: bool) -> None:
     from rlvr.views.terminal.run import run_view
 
     page = load_page(opened)
+    url = url_of(opened, lambda places: places.of_run())
     if as_json:
-        show_bounded_json("run", full=full, **page.values())
+        show_bounded_json("run", full=full, **page.values(), url=url)
         return
-    further = () if opened.bundled else ((f"rlvr status {opened.argument}", "what was lost"),)
+    status = () if opened.bundled else ((f"rlvr status {opened.argument}", "what was lost"),)
+    further = (*status, (url, in_the_browser(opened)))
     show_parts(
         run_view(
             page.summary,
@@ -166,13 +169,19 @@ def _record(
     elif as_json:
         page = Page(total=len(found), offset=offset, limit=limit)
         some = found[offset : offset + limit]
+        group_id = found[0].group_id
+        url = url_of(opened, lambda places: places.of_group(group_id))
         show_bounded_json(
-            "group", full=full, group_id=found[0].group_id, **page.values, trajectories=some
+            "group", full=full, group_id=group_id, **page.values, trajectories=some, url=url
         )
     else:
         from rlvr.views.terminal.group import group_view
 
-        show_parts(group_view(found, info=opened.run.info, run=opened.argument))
+        group_id = found[0].group_id
+        show_parts(
+            group_view(found, info=opened.run.info, run=opened.argument),
+            browser_line(opened, lambda places: places.of_group(group_id)),
+        )
 
 
 def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json: bool) -> None:
@@ -192,6 +201,7 @@ def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json
             siblings=[sibling.id for sibling in siblings],
             place=place,
             pruned=pruned,
+            url=url_of(opened, lambda places: places.of_trajectory(trajectory.id or "")),
         )
         return
     show_parts(trajectory_view(trajectory, info=info, siblings=siblings, full=full, place=place))
@@ -199,6 +209,7 @@ def _trajectory(opened: Opened, trajectory: "Trajectory", *, full: bool, as_json
         from rlvr.views.terminal.layout import warning
 
         show_parts(*map(warning, pruned))
+    show_parts(browser_line(opened, lambda places: places.of_trajectory(trajectory.id or "")))
 
 
 def _place(opened: Opened, trajectory: "Trajectory") -> str | None:

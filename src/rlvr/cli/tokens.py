@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rlvr.cli.browser import browser_line, url_of
 from rlvr.cli.opening import Opened
 from rlvr.cli.output import show, show_bounded_json
 from rlvr.cli.selection import find
@@ -47,7 +48,8 @@ def show_tokens(opened: Opened, named: str, *, full: bool, as_json: bool) -> Non
     else:
         whole = whole_view(strip, opened.run.vocabulary(), called=called, full=full)
         following = [heading("Next"), command(called, "its messages, reward and advantage")]
-        show(place_head(trajectory), whole, *following)
+        shown = browser_line(opened, lambda places: places.of_tokens(trajectory.id or ""))
+        show(place_head(trajectory), whole, *following, shown)
     if strip is None:
         raise typer.Exit(1)
 
@@ -68,6 +70,7 @@ def _json(opened: Opened, trajectory: "Trajectory", *, full: bool) -> None:
         tokens=details,
         texts=texts if details and vocabulary else None,
         updates=opened.run.updates(trajectory),
+        url=url_of(opened, lambda places: places.of_tokens(trajectory.id or "")),
     )
 
 

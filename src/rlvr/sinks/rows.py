@@ -14,6 +14,7 @@ from rlvr.utils.logging_helpers import (
     format_input_data,
     format_reward_components,
 )
+from rlvr.utils.places import Places, on_this_machine
 from rlvr.utils.statistics import TAGS, TrajectoryStats
 from rlvr.utils.text import cut_marker, cut_middle, printable
 
@@ -96,7 +97,7 @@ class TableShape:
             "Advantage": finite(trajectory.advantage),
             **_counts(stats),
             **_component_cells(trajectory, self.components),
-            "Record": self._text(command, ""),
+            "Record": self._text(_record(trajectory, command), ""),
         }
         for name, text in {**self._texts(trajectory), **_short_texts(trajectory, stats)}.items():
             cells[name] = None if text is None else self._text(text, command)
@@ -133,6 +134,14 @@ class TableShape:
         tail = printable(self.redact(text[-2 * limit :]))
         end = tail[len(tail) - kept // 2 :]
         return head + cut_marker(len(text) - len(head) - len(end), command) + end
+
+
+def _record(trajectory: Trajectory, command: str) -> str:
+    """The command, and the URL of the record while `rlvr view` shows the run."""
+    if trajectory.id is None:
+        return command
+    page = Places(run=trajectory.run).of_trajectory(trajectory.id)
+    return f"{command}\n{on_this_machine(page)}"
 
 
 def finite(value: object) -> float | None:

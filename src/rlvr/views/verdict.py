@@ -6,6 +6,7 @@ from typing import Any
 from rlvr.diagnosis import Example, Finding, Ledger, Number, Verdict
 from rlvr.diagnosis.headline import headline
 from rlvr.diagnosis.ledger import Fate
+from rlvr.utils.places import PORT, Places, on_this_machine
 from rlvr.views.document import plain
 from rlvr.views.parity import parity_values
 from rlvr.views.terminal.text import joined, number, one_line, plural, share
@@ -75,14 +76,16 @@ def number_text(measured: Number) -> str:
     return number(value, _DIGITS.get(measured.unit, 3)) + unit
 
 
-def verdict_values(verdict: Verdict, run: str) -> dict[str, Any]:
-    """All of a verdict, with the command of each example and the headline."""
+def verdict_values(verdict: Verdict, run: str, *, port: int = PORT) -> dict[str, Any]:
+    """All of a verdict, with the headline and, of each example, the command that opens it and its
+    URL in a viewer on that port."""
+    places = Places(run=verdict.run)
     return {
         **plain(verdict),
         "headline": list(headline(verdict)),
         "worst": verdict.worst,
         "ledger": ledger_values(verdict.ledger),
-        "findings": [_finding(finding, run) for finding in verdict.findings],
+        "findings": [_finding(finding, run, places, port) for finding in verdict.findings],
         "parity": None if verdict.parity is None else parity_values(verdict.parity),
     }
 
@@ -99,9 +102,14 @@ def ledger_values(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding, run: str) -> dict[str, Any]:
+def _finding(finding: Finding, run: str, places: Places, port: int) -> dict[str, Any]:
     examples = [
-        {**plain(example), "command": example_command(run, example)} for example in finding.examples
+        {
+            **plain(example),
+            "command": example_command(run, example),
+            "url": on_this_machine(places.of_example(example), port),
+        }
+        for example in finding.examples
     ]
     page = page_of(finding.code)
     return {**plain(finding), "signal": finding.signal, "examples": examples, "page": page}

@@ -7,11 +7,12 @@ from typing import Any
 
 from rlvr.errors import RlvrError
 from rlvr.runs.search import Role, SearchHit, SearchPage, Sort
-from rlvr.utils.places import Places, search_place, turn_anchor
+from rlvr.utils.places import Places, search_place
 from rlvr.utils.spans import span_text
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.library import Library
+from rlvr.views.search import hit_place
 from rlvr.views.terminal.text import joined, number
 from rlvr.views.web import Crumb, Page
 
@@ -170,19 +171,13 @@ def _hit(hit: SearchHit, places: Places) -> dict[str, Any]:
     counts = f"{hit.matches:,} matches{texts}" if hit.matches > 1 else ""
     return {
         "id": hit.id,
-        "url": places.of_trajectory(hit.id, _anchor(hit)),
+        "url": hit_place(places, hit),
         "step": hit.step,
         "step_url": places.of_step(hit.step, split=hit.mode),
         "facts": joined((f"reward {number(hit.reward)}", where, counts)),
         "superseded": hit.superseded,
         "parts": list(_marked(hit)),
     }
-
-
-def _anchor(hit: SearchHit) -> str:
-    if hit.message is not None:
-        return f"m{hit.message}"
-    return "" if hit.turn is None else turn_anchor(hit.turn)
 
 
 def _marked(hit: SearchHit) -> Iterator[tuple[str, bool]]:
