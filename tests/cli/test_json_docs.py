@@ -46,7 +46,11 @@ RECORDS = {
         ExportReport,
     )
 }
-ADDED = {"Finding": {"signal", "page"}, "Example": {"command", "url"}, "SearchHit": {"command", "url"}}
+ADDED = {
+    "Finding": {"signal", "page"},
+    "Example": {"command", "url"},
+    "SearchHit": {"command", "url"},
+}
 """What the documents add to a record."""
 
 COMMANDS = {

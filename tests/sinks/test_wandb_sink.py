@@ -93,7 +93,10 @@ def test_the_cells_say_what_happened(plain):
         "🤖 ASSISTANT:\n<think>yes</think>\n<cite>1</cite>\n<answer>Paris</answer>"
     )
     identity = best["Record"].split(":")[0]
-    assert best["Record"] == f"{identity}: rlvr show out/rlvr/run {identity}"
+    assert best["Record"].splitlines() == [
+        f"{identity}: rlvr show out/rlvr/run {identity}",
+        f"http://localhost:8421/r/run/t/{identity}",
+    ]
     assert identity.startswith("train-s000003-")
     expected = {
         "Prompt": "👤 USER:\nWhich capital?", "Total_Reward": 1.0, "Num_Turns": 2,
