@@ -111,7 +111,7 @@ def _component(desk: Desk, chosen: Slice, one: ComponentUse) -> dict[str, Any]:
         else [],
         "best": "one value" if single else share(one.at_best.value) if one.at_best.trials else "",
         "varying": share(one.varying.value) if one.varying.trials else "",
-        "sorted_url": places.of_rollouts(where=within, order=name, descending=1),
+        "scored_url": places.of_rollouts(where=f"{within} and {name} is not null"),
         "best_url": ""
         if best is None
         else places.of_rollouts(where=f"{within} and {name} {edge} {best - 1e-9!r}"),
