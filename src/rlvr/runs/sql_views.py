@@ -62,7 +62,8 @@ def make_views(held: Held, run: str, outdated: str) -> None:
 def rewards_struct(components: Mapping[str, str]) -> str:
     """The components as one struct; of names that SQL can't tell apart the first."""
     fields: dict[str, str] = {}
-    for name, column in components.items():
+    for full, column in components.items():
+        name = full.partition("\0")[0]  # as far as a name of Arrow's goes
         if name and name.lower() not in fields:
             fields[name.lower()] = f"{quoted(name)} := {column}"
     return f"struct_pack({', '.join(fields.values())})" if fields else "NULL"
