@@ -8,7 +8,7 @@ from rlvr.redaction.redactor import Redactor
 
 T = TypeVar("T")
 
-_NO_TEXT = (int, float, bool, bytes, type(None))
+_NO_TEXT: tuple[type, ...] = (int, float, bool, bytes, type(None))
 
 
 def without_secrets(
@@ -26,7 +26,7 @@ def without_secrets(
 class _Walk:
     def __init__(self, redactor: Redactor, keep: tuple[type, ...]) -> None:
         self._redactor = redactor
-        self._keep = (*_NO_TEXT, *keep)
+        self._keep: tuple[type, ...] = (*_NO_TEXT, *keep)
 
     def redacted(self, value: Any, place: str) -> Any:
         if isinstance(value, str):
