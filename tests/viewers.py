@@ -9,9 +9,11 @@ from starlette.testclient import TestClient
 
 from rlvr.runs import open_run
 from rlvr.viewer.app import build
+from rlvr.viewer.desk import Desk
 from rlvr.viewer.guard import Rules
 from rlvr.viewer.library import Library
 from rlvr.viewer.serving import Listening, bind
+from rlvr.viewer.sharing import Beside
 
 TOKEN = "of-a-test"
 COOKIE = "rlvr-0"
@@ -60,3 +62,11 @@ def served_at(folder, bound, *, only=True):
 def served(folder, *, only=True):
     """The viewer on a port of its own."""
     return served_at(folder, bind(Listening(port=0)), only=only)
+
+
+def desk_of(folder):
+    """The run as a file for others has it open."""
+    run = open_run(folder)
+    desk = Desk(run, name=run.id, argument="RUN", others=Beside())
+    desk.answers = desk.answers.patiently()
+    return desk

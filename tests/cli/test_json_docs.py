@@ -84,6 +84,8 @@ COMMANDS = {
     "search": ["search", "demo", "founder"],
     "forgotten": ["search", "demo", "--forget"],
     "export": ["export", "demo", "--to", "jsonl", "--output", "out.jsonl", "--overwrite"],
+    "shared": ["export", "demo", ID, "--html", "one.html", "--overwrite"],
+    "report": ["report", "demo", "--html", "report.html", "--overwrite"],
     "import": ["import", "chats.jsonl", "--output-dir", "imported"],
 }
 ELSEWHERE = {"rescore", "preflight", "demo", "evaluation", "change", "viewer"}

@@ -1,7 +1,9 @@
 """What is replaced in a text, what is not, and how long it takes."""
 
 import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -194,3 +196,9 @@ def test_a_hundred_megabytes_would_take_seconds():
     started = time.process_time()
     assert redact(text) is text
     assert time.process_time() - started < 0.6
+
+
+def test_the_page_lists_the_patterns_as_they_are():
+    page = (Path(__file__).parents[2] / "docs" / "share.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", page, re.MULTILINE))
+    assert rows == {one.name: one.what.replace("\\\\", "\\") for one in (*ALWAYS, *PRIVATE)}

@@ -20,6 +20,7 @@ from rlvr.cli.preflight import CONTEXT, preflight
 from rlvr.cli.prompt import prompt
 from rlvr.cli.prune import prune
 from rlvr.cli.publish import publish
+from rlvr.cli.report import report
 from rlvr.cli.rescore import rescore
 from rlvr.cli.rewards import rewards
 from rlvr.cli.search import search
@@ -55,6 +56,7 @@ def build() -> typer.Typer:
     app.command("prompt")(prompt)
     app.command("prune")(prune)
     app.command("publish")(publish)
+    app.command("report")(report)
     app.command("rescore")(rescore)
     app.command("rewards")(rewards)
     app.command("search")(search)
@@ -102,6 +104,7 @@ def root(
       rlvr import their/run             what another tool recorded, as a run
       rlvr export outputs/demo --to trl --output completions
       rlvr publish outputs/demo s3://bucket/rollouts
+      rlvr report outputs/demo --html demo.html   its verdict with evidence, to share
 
     Exit codes: 0 done; 1 nothing found, records were lost, or a finding is as bad as asked; 2 wrong
     usage or unreadable input.

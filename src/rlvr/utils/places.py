@@ -45,7 +45,8 @@ class Places:
     """The URLs of one run, by the name that the viewer calls it.
 
     In a file that is read without a server (`offline`) there are no pages to go to: a URL is ""
-    unless the file has it itself, as `within` says: of the path, without parameters, its anchor.
+    unless the file has it itself, as `within` says: of the path, without parameters, the "#anchor"
+    of its section, with which the anchors in it begin.
     """
 
     run: str
@@ -130,7 +131,7 @@ class Places:
         after = f"#{quote(anchor)}" if anchor else ""
         if self.offline:
             own = self.within.get(path, "")
-            return after if own and after else own
+            return f"{own}-{quote(anchor)}" if own and anchor else own
         return f"/r/{_part(self.run)}{path}{_query(asked)}{after}"
 
 

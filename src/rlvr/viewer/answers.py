@@ -20,6 +20,7 @@ _RESTS = 3
 large run takes a part of the machine only."""
 
 _LONGEST_REST_S = 300.0
+_FOREVER_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,10 @@ class Answers:
         """How many answers have come so far: a page that shows one changes with it."""
         with self._lock:
             return self._count
+
+    def patiently(self) -> "Answers":
+        """The same answers for someone who waits for each as long as it takes."""
+        return _Patient(self)
 
     def of(
         self,
@@ -114,3 +119,19 @@ class Answers:
                 if value is not None:
                     kept.value = value
                 kept.done.set()
+
+
+class _Patient(Answers):
+    def __init__(self, answers: Answers) -> None:
+        super().__init__()
+        self._answers = answers
+
+    def of(
+        self,
+        name: str,
+        version: str,
+        compute: Callable[[], Value],
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> Answer[Value]:
+        return self._answers.of(name, version, compute, patience_s=max(patience_s, _FOREVER_S))

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from rlvr.errors import ConfigurationError, RecordNotFound, RlvrError, RunNotFound
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
+from rlvr.viewer.downloads import DOWNLOADS, file_name
 from rlvr.viewer.guard import Guard, Rules
 from rlvr.viewer.library import Library
 from rlvr.viewer.pages.compare import compare_page
@@ -31,6 +32,7 @@ from rlvr.viewer.pages.step import step_page
 from rlvr.viewer.pages.tokens import tokens_page
 from rlvr.viewer.pages.tools import tools_page, tools_picture
 from rlvr.viewer.pages.trajectory import trajectory_page
+from rlvr.viewer.sharing import SharedFile
 from rlvr.views.plots import Picture, PlotFormat, picture_bytes
 from rlvr.views.terminal.status import state_line
 from rlvr.views.web import Crumb, Frame, Page, render
@@ -86,7 +88,7 @@ def build(library: Library, rules: Rules) -> Guard:
     routes = [Route("/", _first(library)), Route("/static/{name}", _static)]
     routes += [Route(path, _of_all(library, page)) for path, page in OF_ALL.items()]
     routes += [
-        Route(f"/r/{{run}}{path}", _of_run(library, page)) for path, page in OF_A_RUN.items()
+        Route(f"/r/{{run}}{path}", _of_run(library, path, page)) for path, page in OF_A_RUN.items()
     ]
     routes += [
         Route(f"/r/{{run}}{path}.{form}", _drawn(library, picture, form))
@@ -113,13 +115,18 @@ def _of_all(library: Library, page: LibraryPage) -> Callable[[Request], Response
     return answer
 
 
-def _of_run(library: Library, page: RunPage) -> Callable[[Request], Response]:
+def _of_run(library: Library, path: str, page: RunPage) -> Callable[[Request], Response]:
+    download = DOWNLOADS.get(path)
+
     def answer(request: Request) -> Response:
         try:
             desk = library.desk(request.path_params["run"])
         except RlvrError as error:
             return _responded(request, None, "", _told(error, None))
-        return _answered(request, desk, lambda: page(desk, _asked(request)))
+        asked = _asked(request)
+        if download is not None and asked.flag("export"):
+            return _downloaded(request, desk, lambda: download(desk, asked))
+        return _answered(request, desk, lambda: page(desk, asked))
 
     return answer
 
@@ -140,6 +147,21 @@ def _drawn(
         return Response(picture_bytes(drawn, form), 200, headers, _PICTURES[form])
 
     return answer
+
+
+def _downloaded(
+    request: Request, desk: Desk, download: Callable[[], tuple[str, SharedFile]]
+) -> Response:
+    """The file, to be saved; an error is a page."""
+    try:
+        name, shared = download()
+    except RlvrError as error:
+        return _responded(request, desk, "", _told(error, desk))
+    except Exception:  # noqa: BLE001 - a fault of ours ends one page, not the viewer
+        traceback.print_exc(file=sys.stderr)
+        return _responded(request, desk, "", _broken(desk))
+    headers = {"content-disposition": f'attachment; filename="{file_name(name)}.html"'}
+    return Response(shared.text, 200, headers, "text/html; charset=utf-8")
 
 
 def _nowhere(request: Request) -> Response:

@@ -19,7 +19,7 @@ _PATIENCE_S = 1.0
 
 def diagnosis_page(desk: Desk, asked: Asked) -> Page:
     """The ledger, then every finding, worst first, each with evidence that opens highlighted."""
-    judging = _judging(desk, asked)
+    judging = judging_of(desk, asked)
     answer = judged_of(desk, judging, patience_s=_PATIENCE_S)
     if answer.value is None:
         return waiting(desk, "judging the rollouts", tab="diagnosis")
@@ -34,6 +34,7 @@ def diagnosis_page(desk: Desk, asked: Asked) -> Page:
         crumbs=(*_crumbs(desk), Crumb("diagnosis")),
         command=f"rlvr diagnose {_arguments(desk, judging)}",
         live=True,
+        export=desk.places.of_diagnosis("", **{**parameters, "export": 1}),
         values={
             **verdict_on_page(judged.verdict, run=desk.argument, places=desk.places),
             "ledger": ledger_on_page(judged.verdict.ledger, desk.places, parameters),
@@ -51,7 +52,7 @@ def diagnosis_page(desk: Desk, asked: Asked) -> Page:
 def ledger_page(desk: Desk, asked: Asked) -> Page:
     """The rollouts on one line of the ledger."""
     line = asked.choice("line", tuple(reason.value for reason in Reason), Reason.REACHED.value)
-    judging = _judging(desk, asked)
+    judging = judging_of(desk, asked)
     answer = judged_of(desk, judging, patience_s=_PATIENCE_S)
     if answer.value is None:
         return waiting(desk, "judging the rollouts", tab="diagnosis")
@@ -79,7 +80,13 @@ def ledger_page(desk: Desk, asked: Asked) -> Page:
     )
 
 
-def _judging(desk: Desk, asked: Asked) -> Judging:
+def judging_of(desk: Desk, asked: Asked) -> Judging:
+    """What is to be judged.
+
+    Raises:
+        ConfigurationError: a parameter is wrong.
+        RunNotFound: there is no such evaluation.
+    """
     named = asked.text("eval")
     if named == desk.name:
         raise ConfigurationError("eval names this run itself; its own evaluations count anyway.")

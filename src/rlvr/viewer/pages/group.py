@@ -74,6 +74,9 @@ def group_page(desk: Desk, asked: Asked) -> Page:
             Crumb(group_id),
         ),
         command=f"rlvr contrast {desk.argument} --group {shlex.quote(group_id)}",
+        export=desk.places.of_group(
+            group_id, split=visit.mode.value, step=visit.step, attempt=visit.attempt, export=1
+        ),
         live=True,
         values={
             "group_id": group_id,

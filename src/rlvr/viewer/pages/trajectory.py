@@ -41,6 +41,7 @@ def trajectory_page(desk: Desk, asked: Asked) -> Page:
         tab="rollouts",
         crumbs=_crumbs(desk, trajectory),
         command=f"rlvr show {desk.argument} {id}",
+        export=places.of_trajectory(id, export=1),
         values={
             "trajectory": trajectory,
             "outcome": _outcome(trajectory),

@@ -27,8 +27,9 @@ class Page:
     """One page, as values.
 
     `template` is a file of `templates`, which gets `values`. `tab` marks the run's tab that it
-    belongs to. `command` shows the same in a terminal. `live`: it changes while a run is recorded.
-    `refresh_s`: it says that an answer is awaited, and looks again by itself.
+    belongs to. `command` shows the same in a terminal, `export` downloads it as a file.
+    `live`: it changes while a run is recorded. `refresh_s`: it says that an answer is awaited, and
+    looks again by itself.
     """
 
     template: str
@@ -38,6 +39,7 @@ class Page:
     tab: str = ""
     crumbs: tuple[Crumb, ...] = ()
     command: str = ""
+    export: str = ""
     live: bool = False
     refresh_s: int | None = None
     status: int = 200
