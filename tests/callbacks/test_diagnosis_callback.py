@@ -18,6 +18,7 @@ from rlvr.diagnosis.simulated import Fault, faulty_run, simulated_evidence
 from rlvr.errors import ConfigurationError
 from rlvr.runs import find_runs
 from trainings import demo_policy, echo_environment, questions, train, trainer
+from warm import warm_python, warm_ranks
 
 SCRIPT = Path(__file__).parent / "diagnosed_run.py"
 
@@ -34,10 +35,11 @@ def run_alone(scenario, folder, launcher=()):
         "CUDA_VISIBLE_DEVICES": "",
         "WANDB_SILENT": "true",
         "WANDB_MODE": "offline",
+        **warm_ranks(),
         **{f"WANDB_{kind}_DIR": str(folder / kind) for kind in ("DATA", "CACHE", "CONFIG")},
     }
     done = subprocess.run(
-        [sys.executable, *launcher, str(SCRIPT), scenario, str(folder / "out")],
+        [warm_python(), *launcher, str(SCRIPT), scenario, str(folder / "out")],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 import rlvr
 from rlvr.errors import ConfigurationError
 from rlvr.trainers.options import TrainingOptions
+from warm import warm_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +30,7 @@ def test_nothing_is_diagnosed_without_a_record_or_when_switched_off(off):
 def test_the_script_says_what_is_wrong_and_stops(tmp_path):
     done = subprocess.run(
         [
-            sys.executable, str(ROOT / "scripts" / "train_musique.py"), "train",
+            warm_python(), str(ROOT / "scripts" / "train_musique.py"), "train",
             "--model", "demo", "--datasets", "synthetic,seed-3,train[:64]",
             "--inference", "embedded", "--prompt-style", "brief", "--max-turns", "5",
             "--max-tokens", "48", "--max-seq-len", "512", "--batch-size", "8",

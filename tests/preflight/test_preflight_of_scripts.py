@@ -13,6 +13,7 @@ from verifiers.trainers.grpo_trainer import GRPOTrainer
 from rlvr.cli import main
 from rlvr.errors import ConfigurationError
 from rlvr.preflight.scripts import preflight_script
+from warm import warm_python, warm_ranks
 
 pytestmark = pytest.mark.train
 
@@ -122,7 +123,7 @@ def test_a_script_or_a_demo_is_named(arguments, rlvr):
 def test_the_demo_s_trainers_are_checked_in_a_process_of_their_own(part, code):
     demo = ("--demo", part)
     done = subprocess.run(
-        [sys.executable, "-c", "from rlvr.cli import main; main()", "preflight", "--json", *demo],
+        [warm_python(), "-c", "from rlvr.cli import main; main()", "preflight", "--json", *demo],
         capture_output=True,
         timeout=200,
         check=False,
@@ -139,7 +140,7 @@ def test_the_demo_s_trainers_are_checked_in_a_process_of_their_own(part, code):
 def test_a_script_s_own_flag_stops_before_a_training_that_a_check_fails(tmp_path):
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, root / "scripts" / "train_musique.py", "train", "--preflight", *TINY,
+        [warm_python(), root / "scripts" / "train_musique.py", "train", "--preflight", *TINY,
          "--repairs", "all,-attention", "--output-dir", tmp_path],
         capture_output=True,
         text=True,
@@ -159,11 +160,11 @@ def test_two_processes_are_checked_together_and_the_main_one_reports(tmp_path):
     program = tmp_path / "rlvr_main.py"
     program.write_text("from rlvr.cli import main\nmain()\n")
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0",
+        [warm_python(), "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0",
          "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", str(program), "preflight",
          "--json", str(script), str(tmp_path / "out")],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tests),
-             "CUDA_VISIBLE_DEVICES": ""},
+             "CUDA_VISIBLE_DEVICES": "", **warm_ranks()},
         capture_output=True,
         timeout=200,
         check=False,

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from warm import warm_python
+
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = ROOT / "configs"
 HERE = Path(__file__).parent
@@ -68,26 +70,29 @@ def environment(**more):
     }
 
 
-def accelerate(config, *command, processes=2, flags=()):
+def accelerate(config, *command, processes=2, flags=(), python=None):
     return [
-        sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch",
+        python or warm_python(), "-m", "accelerate.commands.accelerate_cli", "launch",
         "--num-processes", str(processes), "--main_process_port", str(free_port()),
         "--config-file", str(CONFIGS / config), *flags, *map(str, command),
     ]  # fmt: skip
 
 
-def torchrun(*command, processes=2):
+def torchrun(*command, processes=2, python=None):
     return [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes),
+        python or warm_python(), "-m", "torch.distributed.run", "--nproc-per-node", str(processes),
         "--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{free_port()}", *map(str, command),
     ]  # fmt: skip
 
 
 def start(command, **more):
-    """Start a command in a process group of its own, so that all of it can be ended."""
+    """Start a command in a process group of its own, so that all of it can be ended.
+
+    What it launches runs in the same Python as itself.
+    """
     return subprocess.Popen(
         command,
-        env=environment(**more),
+        env=environment(PYTHON_EXEC=command[0], **more),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,5 +1,8 @@
 """Two processes with whole copies, as torchrun and accelerate launch them."""
 
+import functools
+import sys
+
 import pytest
 from expectations import all_holds, is_recorded_once, ranks_have_other_questions
 from launching import FLAGS, SCRIPT, WATCHED, accelerate, launch, torchrun, watched
@@ -10,14 +13,15 @@ pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_torchrun_trains_one_policy_in_two_processes(tmp_path):
-    seen = watched(torchrun, tmp_path, max_steps=2)
+    cold = functools.partial(torchrun, python=sys.executable)
+    seen = watched(cold, tmp_path, max_steps=2)
     assert {one["type"] for one in seen} == {"DistributedType.MULTI_CPU"}
     all_holds(seen, rlvr.open_run(tmp_path), steps=2, gap=1e-4)
 
 
 def test_the_script_under_accelerate_trains_in_two_processes(tmp_path):
     command = [SCRIPT, *FLAGS, "--output-dir", tmp_path]
-    done = launch(accelerate("ddp.yaml", *command))
+    done = launch(accelerate("ddp.yaml", *command, python=sys.executable))
     run = rlvr.open_run(tmp_path)
     assert run.info.world_size == 2
     found = is_recorded_once(run, steps=2, rows=16)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections import defaultdict
 
 import pytest
@@ -11,6 +10,7 @@ from stopped_training import stopped_trainer
 
 import rlvr
 from rlvr.errors import ConfigurationError
+from warm import warm_python
 
 pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -18,7 +18,7 @@ STOPPED = HERE / "stopped_training.py"
 
 
 def alone(*command):
-    return [sys.executable, *map(str, command)]
+    return [warm_python(), *map(str, command)]
 
 
 def run_one(launcher, folder, *, expect=0, **settings):

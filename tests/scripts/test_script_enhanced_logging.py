@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from warm import warm_python
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "test_enhanced_logging.py"
 
 
@@ -33,7 +35,7 @@ def recorded(script, tmp_path_factory):
     )
     environment = {"WANDB_MODE": "offline", "WANDB_DIR": str(folder), "OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, check=True,
+        [warm_python(), "-c", code], env={**os.environ, **environment}, check=True,
         capture_output=True, timeout=240,
     )  # fmt: skip
     return script.read_back(folder)

@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import rlvr
 from rlvr.record import Mode
+from warm import warm_python
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def reproduce(verb, folder):
     done = subprocess.run(
-        [sys.executable, "scripts/reproduce_gap.py", verb, "--output-dir", str(folder), "--json"],
+        [warm_python(), "scripts/reproduce_gap.py", verb, "--output-dir", str(folder), "--json"],
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 
 import rlvr
 from rlvr.record import EVALUATION, Mode
+from warm import warm_python
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "train_math_python.py"
@@ -40,9 +41,9 @@ FLAGS = {
 }
 
 
-def run(verb, arguments, **environment):
+def run(verb, arguments, python=None, **environment):
     return subprocess.run(
-        [sys.executable, str(SCRIPT), verb, *map(str, arguments)],
+        [python or warm_python(), str(SCRIPT), verb, *map(str, arguments)],
         capture_output=True, text=True, check=False, cwd=ROOT, timeout=240,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "200",
              "CUDA_VISIBLE_DEVICES": "", **environment},
@@ -52,7 +53,8 @@ def run(verb, arguments, **environment):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    done = run("train", [*PROBLEMS, *TRAINING, "--save-steps", "2", "--output-dir", folder])
+    done = run("train", [*PROBLEMS, *TRAINING, "--save-steps", "2", "--output-dir", folder],
+               python=sys.executable)  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
 
@@ -63,7 +65,7 @@ def evaluated(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("evaluated")
     asked = [*PROBLEMS, *EVALUATION_OF_FEW, "--rollouts", "2", "--output-dir", folder]
     asked[asked.index("demo")] = trained / "checkpoint-2"
-    done = run("evaluate", [*asked, "--json"])
+    done = run("evaluate", [*asked, "--json"], python=sys.executable)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder, done, asked
 

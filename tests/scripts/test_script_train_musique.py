@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import rlvr
+from warm import warm_python, warm_ranks
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "train_musique.py"
@@ -31,17 +32,17 @@ FLAGS = shlex.split("""
 """)
 
 
-def run(arguments, launcher=(), **environment):
+def run(arguments, launcher=(), python=None, **environment):
     return subprocess.run(
-        [*(launcher or [sys.executable]), str(SCRIPT), "train", *arguments],
+        [python or warm_python(), *launcher, str(SCRIPT), "train", *arguments],
         capture_output=True, text=True, check=False, cwd=ROOT, timeout=240,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "200",
              "CUDA_VISIBLE_DEVICES": "", **environment},
     )  # fmt: skip
 
 
-def train(folder, *arguments, launcher=(), **environment):
-    done = run([*TINY, "--output-dir", str(folder), *arguments], launcher, **environment)
+def train(folder, *arguments, **more):
+    done = run([*TINY, "--output-dir", str(folder), *arguments], **more)
     assert done.returncode == 0, done.stderr[-4000:]
     return done
 
@@ -49,7 +50,8 @@ def train(folder, *arguments, launcher=(), **environment):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    return folder, train(folder, "--max-steps", "2", "--run-name", "tiny", "--seed", "7")
+    return folder, train(folder, "--max-steps", "2", "--run-name", "tiny", "--seed", "7",
+                         python=sys.executable)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +152,9 @@ def test_nothing_is_recorded_where_it_is_switched_off(tmp_path):
 
 @pytest.mark.train
 def test_two_processes_train_together_on_different_prompts(tmp_path):
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num-processes", "2",
+    launcher = ["-m", "accelerate.commands.launch", "--num-processes", "2",
                 "--main_process_port", "0", "--config-file", "configs/ddp.yaml"]  # fmt: skip
-    done = train(tmp_path, "--max-steps", "1", "--cpu", launcher=launcher)
+    done = train(tmp_path, "--max-steps", "1", "--cpu", launcher=launcher, **warm_ranks())
     recorded = rlvr.open_run(tmp_path)
     assert recorded.info.world_size == 2
     rows = list(recorded.trajectories())

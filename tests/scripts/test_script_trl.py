@@ -10,6 +10,7 @@ import pytest
 
 import rlvr
 from rlvr.record import Mode
+from warm import warm_python
 
 ROOT = Path(__file__).parents[2]
 COMMON = shlex.split("""
@@ -27,7 +28,7 @@ TASKS = {
 def run(task, folder, *arguments):
     return subprocess.run(
         [
-            *(sys.executable, f"scripts/train_{task}.py", "train", *COMMON),
+            *(warm_python(), f"scripts/train_{task}.py", "train", *COMMON),
             *(*shlex.split(TASKS[task]), "--output-dir", str(folder), *arguments),
         ],
         cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,

@@ -12,6 +12,7 @@ import pytest
 import rlvr
 from rlvr.analysis import SUMMARY_COLUMNS, summarise
 from rlvr.record import Mode
+from warm import warm_python
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
@@ -32,7 +33,7 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("run")
     settings = {"WANDB_MODE": "offline", "WANDB_DIR": str(made), "WANDB_SILENT": "true"}
     done = subprocess.run(
-        [sys.executable, "scripts/train_musique.py", *TRAINING, "--output-dir", str(made)],
+        [warm_python(), "scripts/train_musique.py", *TRAINING, "--output-dir", str(made)],
         cwd=ROOT, env={**os.environ, **settings, "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip

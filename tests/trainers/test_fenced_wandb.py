@@ -12,6 +12,7 @@ import pytest
 from transformers.integrations import WandbCallback
 
 from rlvr.trainers.fenced_wandb import Fence
+from warm import warm_python
 
 SCRIPT = Path(__file__).parent / "fenced_run.py"
 STEPS = 8
@@ -28,7 +29,7 @@ def train(folder, scenario):
         "OMP_NUM_THREADS": "1",
     }
     return subprocess.run(
-        [sys.executable, str(SCRIPT), scenario], cwd=folder, env=environment,
+        [warm_python(), str(SCRIPT), scenario], cwd=folder, env=environment,
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 

@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import rlvr
+from warm import warm_python
 
 SCRIPT = Path(__file__).parent / "killed_run.py"
 pytestmark = [pytest.mark.train, pytest.mark.slow]
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.train, pytest.mark.slow]
 def test_a_killed_training_leaves_every_committed_batch(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parent.parent)}
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path), "3"],
+        [warm_python(), str(SCRIPT), str(tmp_path), "3"],
         env=environment, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == -9, done.stderr[-4000:]

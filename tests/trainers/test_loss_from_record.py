@@ -3,7 +3,6 @@
 import math
 import os
 import subprocess
-import sys
 from pathlib import Path
 from statistics import fmean
 
@@ -22,6 +21,7 @@ from rlvr.trainers import shims
 from rlvr.trainers.enhanced_grpo_trainer import EnhancedGRPOTrainer
 from rlvr.trainers.updates import ROW_NUMBERS
 from trainings import demo_policy, questions, record_of, train
+from warm import warm_python, warm_ranks
 
 pytestmark = [
     pytest.mark.train,
@@ -272,10 +272,10 @@ def test_an_update_that_can_not_be_recorded_costs_its_evidence_only(tmp_path, ca
 def test_two_processes_leave_every_token_of_both_in_the_record(tmp_path):
     script = Path(__file__).parent / "two_processes_tokens.py"
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
+        [warm_python(), "-m", "torch.distributed.run", "--nproc-per-node=2",
          "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", str(script), str(tmp_path)],
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
-             "PYTHONPATH": str(script.parent.parent)},
+             "PYTHONPATH": str(script.parent.parent), **warm_ranks()},
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]

@@ -4,7 +4,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import rlvr
 from rlvr.diagnosis import Fate, Severity
 from rlvr.record import FORWARD_EVIDENCE
+from warm import warm_python, warm_ranks
 
 SCRIPT = Path(__file__).parent / "two_processes.py"
 pytestmark = [pytest.mark.train, pytest.mark.slow]
@@ -24,9 +24,10 @@ def launch(folder, repairs):
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(SCRIPT.parent.parent),
         "CUDA_VISIBLE_DEVICES": "",
+        **warm_ranks(),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
+        [warm_python(), "-m", "torch.distributed.run", "--nproc-per-node=2",
          "--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0",
          str(SCRIPT), str(folder), repairs],
         env=environment, capture_output=True, text=True, timeout=240, check=False,

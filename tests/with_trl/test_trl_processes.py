@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from trl_trainings import check_groups, record_of
 import rlvr
 from rlvr.diagnosis import Fate, Severity
 from rlvr.record import Mode
+from warm import warm_python, warm_ranks
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
@@ -25,9 +25,10 @@ def launch(folder, **settings):
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
         "CUDA_VISIBLE_DEVICES": "",
         "TRL_EXPERIMENTAL_SILENCE": "1",
+        **warm_ranks(),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
+        [warm_python(), "-m", "torch.distributed.run", "--nproc-per-node=2",
          "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0",
          str(HERE / "trl_processes.py"), str(folder), json.dumps({"evaluates": False} | settings)],
         env=environment, capture_output=True, text=True, timeout=240, check=False,

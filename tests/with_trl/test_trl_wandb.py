@@ -3,11 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from trl_trainings import record_of
+
+from warm import warm_python
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
@@ -23,7 +24,7 @@ def run(folder, kind, case):
         "WANDB_SILENT": "true",
     }
     done = subprocess.run(
-        [sys.executable, str(HERE / "trl_wandb.py"), kind, case],
+        [warm_python(), str(HERE / "trl_wandb.py"), kind, case],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
