@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from on_terminal import ALTERNATE, CTRL_C, HIDDEN, MAIN, SHOWN, OnTerminal
 
 import rlvr
 from builders import RUN_ID, batches, run_info, write_run
@@ -149,34 +150,65 @@ def test_a_silent_process_elsewhere_counts_as_ended(folder):
     assert not goes_on(nothing, time.time() - SILENT_S - 1)
 
 
-def watch(*arguments) -> "subprocess.Popen[str]":
-    command = [
-        sys.executable,
-        "-c",
-        "from rlvr.cli import main; main()",
-        "diagnose",
-        *map(str, arguments),
+def watching(*arguments) -> list[str]:
+    return [
+        *(sys.executable, "-c", "from rlvr.cli import main; main()"),
+        *("diagnose", *map(str, arguments), "--watch", "--every", "0.2"),
     ]
+
+
+def watch(*arguments) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [*command, "--watch", "--every", "0.2"],
+        watching(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def writing(folder, steps, onset) -> "subprocess.Popen[str]":
+    """A process that records a run which is ill from a step on, and stays."""
+    paths = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, *map(str, (HERE / "write_ill_run.py", folder, steps, onset))],
+        env={**os.environ, "PYTHONPATH": paths},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
     )
 
 
 @pytest.mark.timeout(240)
+def test_on_a_terminal_a_page_is_redrawn_until_ctrl_c_or_the_run_ends(tmp_path):
+    """It is drawn where it spoils no scroll-back; what it said is printed when it is over."""
+    said = f"error {CODE}: In "
+    with writing(tmp_path, 4, 0) as writer:
+        try:
+            writer.stdout.readline()
+            with OnTerminal(watching(tmp_path), lines=20) as stopped:
+                stopped.read_until(said)
+                stopped.press(CTRL_C)
+                assert stopped.ended() == 130
+            assert writer.poll() is None
+            with OnTerminal(watching(tmp_path), lines=20) as watched:
+                watched.read_until(said)
+                writer.kill()
+                writer.wait()
+                assert watched.ended() == 0
+        finally:
+            writer.kill()
+    for terminal, last in (
+        (stopped, "interrupted; the run goes on"),
+        (watched, "# the run on a page"),
+    ):
+        assert terminal.written.count(ALTERNATE) == terminal.written.count(MAIN) == 1
+        page, after = terminal.written.split(MAIN)
+        assert page.index(said) < page.index(f"ERROR  {CODE}")  # on a low screen the rest is cut
+        assert terminal.written.rindex(HIDDEN) < terminal.written.rindex(SHOWN)
+        assert said in after
+        assert last in after
+        assert "Traceback" not in terminal.written
+
+
+@pytest.mark.timeout(240)
 def test_a_fault_that_begins_in_mid_run_is_seen_while_it_runs_and_a_kill_ends_the_watch(tmp_path):
-    paths = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
-    command = [
-        sys.executable,
-        str(HERE / "write_ill_run.py"),
-        str(tmp_path),
-        str(STEPS),
-        str(ONSET),
-    ]
-    told = {"stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, **told) as writer:
+    with writing(tmp_path, STEPS, ONSET) as writer:
         try:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "recording\n"

@@ -45,9 +45,14 @@ def outcomes_view(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Gro
     return Group(*_outcomes(verdict, run, title))
 
 
-def verdict_in_short(verdict: Verdict, *, run: str = "RUN", title: str = "") -> Group:
-    """Headline, bar, and of the worst findings the sentence, an example and the remedy."""
-    return Group(*_in_short(verdict, run, title))
+def verdict_in_short(
+    verdict: Verdict, *, run: str = "RUN", title: str = "", changes: Sequence[Text] = ()
+) -> Group:
+    """Headline, bar, and of the worst findings the sentence, an example and the remedy.
+
+    `changes`, lines of what came and went, stand before the findings, which a low screen may cut.
+    """
+    return Group(*_in_short(verdict, run, title, changes))
 
 
 def _page(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
@@ -78,8 +83,13 @@ def _outcomes(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType
     yield from _unknown(verdict.unknown)
 
 
-def _in_short(verdict: Verdict, run: str, title: str) -> Iterator[RenderableType]:
+def _in_short(
+    verdict: Verdict, run: str, title: str, changes: Sequence[Text]
+) -> Iterator[RenderableType]:
     yield from _head(verdict, title)
+    if changes:
+        yield Text()
+        yield from changes
     ranked = [f for f in verdict.findings if f.severity is not Severity.NOTE][:_BRIEFS]
     for finding in ranked:
         yield Text()
