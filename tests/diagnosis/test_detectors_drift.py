@@ -482,6 +482,20 @@ def test_a_jump_is_an_error_where_the_reward_goes_with_it(jump, outcome_of, seve
     assert words in outcome.sentence
 
 
+@pytest.mark.parametrize("later", [0.05, None], ids=["one text", "nothing is trained on"])
+def test_one_update_that_ruins_the_policy_is_an_error_whatever_its_entropy_does_then(later):
+    def burst(step):
+        return {"entropy": 0.2 if step < HALF else 3.5 if step == HALF else later}
+
+    rows = metrics(lambda step: {k: v for k, v in burst(step).items() if v is not None})
+    of = many(falling, with_evidence(entropy_mean=None))
+    outcome = found(divergence, of, Severity.ERROR, metrics=rows)
+    assert outcome.since_step == HALF
+    assert "from 0.2 to 3.5" in outcome.sentence
+    sound = many(with_evidence(entropy_mean=None))
+    assert isinstance(said(divergence, sound, metrics=rows), Healthy)
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -491,8 +505,17 @@ def test_a_jump_is_an_error_where_the_reward_goes_with_it(jump, outcome_of, seve
         lambda step: {"grad_norm": 0.0},
         lambda step: {"kl": 9.0 if step == HALF else 0.1},
         lambda step: {"entropy": 1.0 - 0.03 * step},
+        lambda step: {"entropy": 3.5 if step == HALF - 5 else 0.2},
     ],
-    ids=["spike", "learning", "begins to learn", "no gradient", "kl spike", "falling entropy"],
+    ids=[
+        "spike",
+        "learning",
+        "begins to learn",
+        "no gradient",
+        "kl spike",
+        "falling entropy",
+        "entropy spike before",
+    ],
 )
 @pytest.mark.parametrize("outcome_of", [lambda r: r, falling], ids=["learns", "falls"])
 def test_what_looks_like_a_divergence_is_none(values, outcome_of):

@@ -69,10 +69,11 @@ def detect(evidence: RunEvidence) -> tuple[Outcome, ...]:
             ),
         )
     not_numbers = _not_numbers(evidence, watched)
-    jumps = _jumps(watched)
+    fall = _fall(evidence)
+    jumps = _jumps(watched, fall)
     if not not_numbers and not jumps:
         return (_healthy(watched),)
-    return (_finding(evidence, watched, not_numbers, jumps),)
+    return (_finding(evidence, watched, not_numbers, jumps, fall),)
 
 
 def _watched(evidence: RunEvidence) -> _Watched:
@@ -107,10 +108,10 @@ def _not_numbers(evidence: RunEvidence, watched: _Watched) -> dict[str, list[int
     return {name: steps for name, steps in found.items() if steps}
 
 
-def _jumps(watched: _Watched) -> list[_Jump]:
+def _jumps(watched: _Watched, fall: Turning | None) -> list[_Jump]:
     found = []
     gradient = rise_of(watched.gradient, GRADIENT_JUMP)
-    entropy = rise_of(watched.entropy, ENTROPY_JUMP)
+    entropy = rise_of(watched.entropy, ENTROPY_JUMP) or _burst(watched.entropy, fall)
     recent_kl = [value for _, value in watched.kl if np.isfinite(value)][-3:]
     far = [step for step, value in watched.kl if value > KL_FAR]
     if far and float(np.median(recent_kl)) > KL_FAR:
@@ -121,6 +122,20 @@ def _jumps(watched: _Watched) -> list[_Jump]:
     if entropy:
         found.append(_grown("entropy", "the policy's entropy", entropy))
     return found
+
+
+def _burst(entropy: Series, fall: Turning | None) -> Rise | None:
+    """The update with which entropy jumps and the reward falls for good, however entropy goes on.
+
+    A policy that one update has ruined may give one text for ever soon after, or nothing that is
+    trained on, and be no proof of a new level. That the reward never comes back takes its place.
+    """
+    values = [(step, value) for step, value in entropy if np.isfinite(value) and value > 0]
+    for place, (step, value) in enumerate(values[1:], 1):
+        before = float(np.median([earlier for _, earlier in values[:place]]))
+        if fall and fall.step - 1 <= step <= fall.step and value > ENTROPY_JUMP * before:
+            return Rise(step=step, before=before, after=value)
+    return None
 
 
 def _grown(name: str, what: str, rise: Rise) -> _Jump:
@@ -160,9 +175,9 @@ def _finding(
     watched: _Watched,
     not_numbers: Mapping[str, list[int]],
     jumps: list[_Jump],
+    fall: Turning | None,
 ) -> Finding:
     rollouts = evidence.rollouts
-    fall = _fall(evidence)
     began = min([jump.step for jump in jumps] + [steps[0] for steps in not_numbers.values()])
     after = rollouts.step >= began
     return Finding(
