@@ -9,7 +9,15 @@ from benchmarks.diagnosis.answers import Delay, delay_of, place_of, rank_correla
 from benchmarks.diagnosis.real.cases import FIRST_SEED, Case, case_of, grid, planned
 from benchmarks.diagnosis.real.faults import FAULTS, PLACES
 from benchmarks.diagnosis.real.injections import Injection, Switch
-from benchmarks.diagnosis.real.judge import Answer, Judged, from_plain, judge, plain, read_case
+from benchmarks.diagnosis.real.judge import (
+    Answer,
+    Judged,
+    from_plain,
+    hits_nothing,
+    judge,
+    plain,
+    read_case,
+)
 from benchmarks.diagnosis.real.report import misses, pages, show, targets
 
 from rlvr.diagnosis import CODES
@@ -153,6 +161,17 @@ def test_the_judge_of_nothing_says_so():
     assert rate_of([]).shown == "-"
     assert place_of([], ("tool-fails",)) is None
     assert str(rank_correlation([1.0], [1.0]).value) == "nan"
+
+
+def test_a_run_of_which_no_step_was_drawn_is_not_judged_as_one_with_the_fault():
+    shares = {0.05: True, 0.2: False, 1.0: False}
+    found = {
+        share: hits_nothing(case_of(MUSIQUE, 1000, Injection(fault="attention", strength=share)))
+        for share in shares
+    }
+    assert found == shares  # at 5% of twelve steps this seed draws none
+    rollouts = Injection(fault="tool_schemas", strength=0.01)
+    assert not hits_nothing(case_of(MUSIQUE, 1000, rollouts))
 
 
 def test_correlation_is_of_ranks():

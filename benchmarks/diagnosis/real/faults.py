@@ -21,7 +21,8 @@ class FaultKind:
     name its cause; a finding that shows a consequence only is not among them. places: where it can
     occur, as (environment, trainer). repair: that of `rlvr.trainers.repairs` which is left out.
     shares: whether it can hit a part, or begin later; otherwise it is there or not. slight: a
-    part of it is no fault that a training suffers from.
+    part of it is no fault that a training suffers from. drawn: what a step is called where it is
+    drawn whether the step is hit.
     """
 
     name: str
@@ -32,6 +33,7 @@ class FaultKind:
     repair: str | None = None
     shares: bool = True
     slight: bool = False
+    drawn: str = "step"
 
 
 _KINDS = (
@@ -169,6 +171,7 @@ _KINDS = (
         unit="steps",
         codes=("sampler-not-updated", "sampler-trainer-gap", "wrong-policy-version"),
         places=_VERIFIERS,
+        drawn="sync",
     ),
     FaultKind(
         name="too_cold",
@@ -193,6 +196,7 @@ _KINDS = (
         does="the learning rate is 300 times as large",
         unit="steps",
         codes=("divergence",),
+        drawn="rate",
     ),
     FaultKind(
         name="rate_tiny",
@@ -200,6 +204,7 @@ _KINDS = (
         unit="steps",
         codes=("update-too-small",),
         slight=True,
+        drawn="rate",
     ),
 )
 FAULTS: Mapping[str, FaultKind] = {kind.name: kind for kind in _KINDS}

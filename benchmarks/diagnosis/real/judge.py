@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.diagnosis.answers import AMONG, Delay, delay_of, place_of
 from benchmarks.diagnosis.real.cases import ABOUT, TRUTH, Case
 from benchmarks.diagnosis.real.faults import FAULTS
-from benchmarks.diagnosis.real.injections import Injection
+from benchmarks.diagnosis.real.injections import Injection, Switch
 
 import rlvr
 from rlvr.diagnosis import Severity, Verdict, diagnose, load_evidence
@@ -77,7 +77,23 @@ def judge_all(folder: Path) -> list[Judged]:
     runs = sorted(path for path in folder.iterdir() if (path / ABOUT).is_file())
     if not runs:
         sys.exit(f"no run in {folder}: train with --out {folder}")
-    return [judge(path) for path in runs]
+    cases = {path: read_case(json.loads((path / ABOUT).read_text())) for path in runs}
+    for path in [path for path, case in cases.items() if hits_nothing(case)]:
+        print(f"left out: {path.name}, of which no step was drawn for its fault", file=sys.stderr)
+        del cases[path]
+    return [judge(path) for path in cases]
+
+
+def hits_nothing(case: Case) -> bool:
+    """Whether one of its faults hits steps, and none was drawn: then the run is without it."""
+    of_steps = [i for i in case.injections if FAULTS[i.fault].unit == "steps"]
+    return not all(_steps_hit(case, injection) for injection in of_steps)
+
+
+def _steps_hit(case: Case, injection: Injection) -> list[int]:
+    switch = Switch(injection, seed=case.seed, clock=lambda: 0)
+    drawn = FAULTS[injection.fault].drawn
+    return [step for step in range(case.steps) if switch.hits_at(step, drawn)]
 
 
 def judge(folder: Path) -> Judged:
