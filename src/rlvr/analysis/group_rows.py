@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from rlvr.analysis.columns import Columns
 from rlvr.analysis.within import FLAT_SPREAD
+from rlvr.codec import unpack
 
 GROUP_ROW_COLUMNS = ("id", "attempt", "batch", "group_id", "example_id", "reward", "advantage")
 """The columns that `group_rows` asks for, one row a rollout."""
@@ -43,13 +44,13 @@ def group_rows(table: pa.Table) -> tuple[GroupOfStep, ...]:
     keys = zip(
         columns.numbers("attempt").astype(int).tolist(),
         columns.numbers("batch").astype(int).tolist(),
-        map(str, table["group_id"].to_pylist()),
+        map(unpack, map(str, table["group_id"].to_pylist())),
         strict=True,
     )
     for row, key in enumerate(keys):
         rows.setdefault(key, []).append(row)
     rewards, advantages = table["reward"].to_pylist(), table["advantage"].to_pylist()
-    examples = columns.texts("example_id")
+    examples = [None if one is None else unpack(one) for one in columns.texts("example_id")]
     return tuple(
         _group(
             key[2],

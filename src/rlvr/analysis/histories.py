@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from rlvr.analysis.columns import Columns, Floats
 from rlvr.analysis.outcome import Measure
 from rlvr.analysis.statistics import Z_95, Mean, Share, mean_of, share
+from rlvr.codec import unpack
 
 HISTORY_COLUMNS = (
     "id",
@@ -139,8 +140,8 @@ def example_names(table: pa.Table) -> list[str]:
     join: Any = pc.binary_join_element_wise
     hashed = join(pa.scalar("prompt:"), table["derived_prompt_hash"], pa.scalar(""))
     grouped = join(pa.scalar("group:"), table["group_id"], pa.scalar(""))
-    names: list[str] = pc.coalesce(table["example_id"], hashed, grouped).to_pylist()
-    return names
+    stored: list[str] = pc.coalesce(table["example_id"], hashed, grouped).to_pylist()
+    return list(map(unpack, stored))
 
 
 def courses(table: pa.Table, measure: Measure, *, solved_from: float) -> tuple[Course, ...]:

@@ -78,7 +78,7 @@ class Table:
 
         wanted: Any = pc.equal(self.rows["mode"], pa.scalar(mode.value))
         if name is not None:
-            named: Any = pc.equal(pa.array(self.names, pa.string()), pa.scalar(name))
+            named: Any = pa.array([known == name for known in self.names], pa.bool_())
             wanted = pc.and_(wanted, named)
         return self.rows.filter(wanted)
 

@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from rlvr.codec import unpack
 from rlvr.errors import ConfigurationError, RecordNotFound
 from rlvr.record import Mode
 from rlvr.runs.answers import GROUP_FIELDS, GroupRow, Mean, RowPage
@@ -126,7 +129,7 @@ class RunIndex:
         """
         self._ready(())
         query = f"SELECT {self._shown()} FROM held.rollouts WHERE {self._of_id(id)}"
-        found = answered(self._held.database, query, [id]).table.to_pylist()
+        found = _plain(answered(self._held.database, query, [id]).table)
         if not found:
             raise RecordNotFound(f"no trajectory {id!r} in {self._folder}.")
         row: Mapping[str, Any] = found[0]
@@ -162,7 +165,7 @@ class RunIndex:
         table = answered(
             self._held.database, query, [*condition.values, *values, *key.values]
         ).table
-        rows: list[dict[str, Any]] = table.slice(0, limit).to_pylist()
+        rows = _plain(table.slice(0, limit))
         more = table.num_rows > limit
         return RowPage(rows=tuple(rows), after=str(rows[-1]["id"]) if more and rows else None)
 
@@ -223,7 +226,7 @@ class RunIndex:
             f" LIMIT {int(limit)} OFFSET {int(offset)}"
         )
         return [
-            GroupRow(group_id=g, step=s, size=n, mean=m, low=low, high=high)
+            GroupRow(group_id=unpack(g), step=s, size=n, mean=m, low=low, high=high)
             for g, s, n, m, low, high in self._rows(query, condition.values)
         ]
 
@@ -338,3 +341,12 @@ def _mode_and_step(mode: Mode | None, step: int | range | None) -> str:
     if isinstance(step, range):
         return f"{sql} AND step >= {step.start} AND step < {step.stop}"
     return sql if step is None else f"{sql} AND step = {int(step)}"
+
+
+def _plain(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows with their texts as they were recorded."""
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return [
+        {name: unpack(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+        for row in rows
+    ]

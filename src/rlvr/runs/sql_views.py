@@ -60,10 +60,13 @@ def make_views(held: Held, run: str, outdated: str) -> None:
 
 
 def rewards_struct(components: Mapping[str, str]) -> str:
-    """The components as one struct; of names that SQL can't tell apart the first."""
+    """The components as one struct; of names that SQL can't tell apart the first.
+
+    A NUL, at which Arrow would end a name, is shown as its escape.
+    """
     fields: dict[str, str] = {}
-    for full, column in components.items():
-        name = full.partition("\0")[0]  # as far as a name of Arrow's goes
+    for written, column in components.items():
+        name = written.replace("\0", "\\x00")
         if name and name.lower() not in fields:
             fields[name.lower()] = f"{quoted(name)} := {column}"
     return f"struct_pack({', '.join(fields.values())})" if fields else "NULL"

@@ -128,7 +128,7 @@ class Places:
         return self._url("/c", {"a": a, "b": b, **asked})
 
     def _url(self, path: str, asked: Asked, anchor: str = "") -> str:
-        after = f"#{quote(anchor)}" if anchor else ""
+        after = f"#{quote(anchor, errors='surrogatepass')}" if anchor else ""
         if self.offline:
             own = self.within.get(path, "")
             return f"{own}-{quote(anchor)}" if own and anchor else own
@@ -156,9 +156,9 @@ def _suffix(drawn: str) -> str:
 
 def _part(text: str) -> str:
     """One part of a path. The server decodes it once; a slash in it stays a part of the name."""
-    return quote(text, safe="~")
+    return quote(text, safe="~", errors="surrogatepass")
 
 
 def _query(asked: Asked) -> str:
     known = {name: value for name, value in asked.items() if value is not None}
-    return f"?{urlencode(known)}" if known else ""
+    return f"?{urlencode(known, errors='surrogatepass')}" if known else ""

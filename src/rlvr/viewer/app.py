@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -177,9 +178,10 @@ def _static(request: Request) -> Response:
 
 
 def _asked(request: Request) -> Asked:
+    query = request.scope["query_string"].decode("latin-1")
+    pairs = parse_qsl(query, keep_blank_values=True, errors="surrogatepass")
     return Asked(
-        path={name: str(value) for name, value in request.path_params.items()},
-        query=dict(request.query_params),
+        path={name: str(value) for name, value in request.path_params.items()}, query=dict(pairs)
     )
 
 
@@ -189,13 +191,12 @@ def _answered(request: Request, desk: Desk | None, page: Callable[[], Page]) -> 
     if version and request.headers.get("if-none-match") == version:
         return Response(status_code=304, headers={"etag": version})
     try:
-        made = page()
+        return _responded(request, desk, version, page())
     except RlvrError as error:
-        made = _told(error, desk)
+        return _responded(request, desk, version, _told(error, desk))
     except Exception:  # noqa: BLE001 - a fault of ours ends one page, not the viewer
         traceback.print_exc(file=sys.stderr)
-        made = _broken(desk)
-    return _responded(request, desk, version, made)
+        return _responded(request, desk, version, _broken(desk))
 
 
 def _responded(request: Request, desk: Desk | None, version: str, page: Page) -> Response:
@@ -223,7 +224,7 @@ def _frame(request: Request, desk: Desk | None, version: str) -> Frame:
 def _etag(request: Request, desk: Desk) -> str:
     """The state of the run as this URL shows it, and of the answers that are still awaited."""
     known = f"{request.url.path}?{request.url.query} {desk.version()} {desk.answers.count}"
-    return f'"{sha256(known.encode()).hexdigest()[:20]}"'
+    return f'"{sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:20]}"'
 
 
 def _told(error: RlvrError, desk: Desk | None) -> Page:

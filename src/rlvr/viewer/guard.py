@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMap
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -74,6 +74,7 @@ class Guard:
             return
         nonce = secrets.token_urlsafe(16)
         scope.setdefault("state", {})["nonce"] = nonce
+        scope["path"] = _path(scope)
         guarded = _with_headers(send, nonce)
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         refusal = self._refusal(scope, headers)
@@ -108,8 +109,7 @@ class Guard:
         given = next((value for name, value in asked if name == "token"), None)
         if given is not None and _same(given, token):
             rest = urlencode([(name, value) for name, value in asked if name != "token"])
-            # One slash at its start: two would name another host.
-            path = "/" + quote(scope["path"].lstrip("/"), safe="/~@:+,=")
+            path = _quoted(scope["path"])
             cookie = f"{self._rules.cookie}={token}; HttpOnly; SameSite=Strict; Path=/"
             place = f"{path}?{rest}" if rest else path
             return _Reply(303, "", (("location", place), ("set-cookie", cookie)))
@@ -135,14 +135,27 @@ class _Reply:
     async def send(self, send: Send) -> None:
         link = ""
         if self.again is not None:
-            place = "/" + quote(self.again.lstrip("/"), safe="/~")
-            link = f' <a href="{escape(place)}">again</a>'
+            link = f' <a href="{escape(_quoted(self.again))}">again</a>'
         body = f"<!doctype html><title>rlvr</title><p>rlvr: {escape(self.said)}{link}</p>".encode()
         headers = [(b"content-type", b"text/html; charset=utf-8")]
         headers += [(name.encode(), value.encode("latin-1")) for name, value in self.headers]
         headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _quoted(path: str) -> str:
+    """The path as a URL of this viewer: with one slash at its start, since two name a host."""
+    return "/" + quote(path.lstrip("/"), safe="/~@:+,=", errors="surrogatepass")
+
+
+def _path(scope: Scope) -> str:
+    """The path as it was meant: an id may hold half a surrogate pair, which servers replace."""
+    path: str = scope["path"]
+    try:
+        return unquote_to_bytes(scope["raw_path"]).decode("utf-8", "surrogatepass")
+    except (KeyError, UnicodeDecodeError):
+        return path
 
 
 def _is_foreign(headers: Mapping[bytes, str], host: str) -> bool:
