@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from benchmarks.scale.texts import Strings, Texts, arrow
 
 from rlvr.codec import to_table
-from rlvr.record import Mode
+from rlvr.record import Mode, group_prefix
 from rlvr.schema import DERIVED_VERSION
 from rlvr.store import BatchName
 
@@ -139,7 +139,11 @@ def _identity(made: _Made, run: str) -> dict[str, Any]:
     ]
     batch = arrow(np.repeat(np.arange(len(steps)), BATCH))
     groups = arrow(
-        [f"train-b{step:06d}-g{at:03d}" for step in steps for at in range(BATCH // GROUP)]
+        [
+            f"{group_prefix(Mode.TRAIN, 0, step)}{at:05d}"
+            for step in steps
+            for at in range(BATCH // GROUP)
+        ]
     )
     return {
         "id": _joined(arrow(stems).take(batch), "-", _text(made.row, "", digits=5)),

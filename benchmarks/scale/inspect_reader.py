@@ -8,8 +8,10 @@ made of its sample summaries; what stands in the messages needs every sample to 
 
 import asyncio
 import json
+import re
 import statistics
 import sys
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from inspect_ai.model import (
 from inspect_ai.scorer import Score
 from inspect_ai.tool import ToolCall
 
+_STEP = re.compile(r'"step":(\d+)')
 _KINDS: dict[str, Any] = {
     "system": ChatMessageSystem,
     "user": ChatMessageUser,
@@ -110,15 +113,17 @@ class InspectLog:
 
 
 def write(lines: Path, folder: Path) -> None:
-    """Write the log, flushed each step."""
+    """Write the log, flushed each step. Its header names the samples, as readers of all need it."""
     recorder = EvalRecorder(str(folder))
+    with lines.open() as file:
+        steps = Counter(int(_STEP.findall(line)[0]) for line in file)
     created = "2026-01-01T00:00:00+00:00"
     spec = EvalSpec(
         created=created,
         task="benchmark",
-        dataset=EvalDataset(name="benchmark"),
+        dataset=EvalDataset(name="benchmark", sample_ids=list(range(max(steps.values())))),
         model="none/none",
-        config=EvalConfig(),
+        config=EvalConfig(epochs=len(steps)),
     )
 
     async def work() -> None:

@@ -14,6 +14,8 @@ from benchmarks.scale.columns import BATCH, GROUP
 from benchmarks.scale.questions import Example
 from benchmarks.scale.texts import Texts
 
+from rlvr.record import Mode, group_prefix
+
 ROOT = Path(__file__).parents[2]
 SMALL, COMPACTED = "small files", "compacted"
 LONG = "64 of 64k tokens"
@@ -118,7 +120,7 @@ def _example(data: Data) -> Example:
         id=f"train-s{step:06d}-b{step:06d}-a00-r000-{row:05d}",
         step=step,
         row=row,
-        group=f"train-b{step:06d}-g{row // GROUP:03d}",
+        group=f"{group_prefix(Mode.TRAIN, 0, step)}{row // GROUP:05d}",
         rare=words[RARE],
         usual=words[USUAL],
         from_step=steps // 2,

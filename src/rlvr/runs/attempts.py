@@ -21,8 +21,11 @@ def read_attempts(folder: Path, damage: Damage) -> tuple[Attempt, ...]:
 def supersession(attempts: Sequence[Attempt]) -> Callable[[int, int], bool]:
     """Whether a row of (attempt, step) is superseded: a newer attempt redid its step."""
     starts = {attempt.attempt: attempt.first_step for attempt in attempts}
+    newest = max(starts, default=0)
 
     def superseded(attempt: int, step: int) -> bool:
-        return any(newer > attempt and step >= first for newer, first in starts.items())
+        return attempt < newest and any(
+            newer > attempt and step >= first for newer, first in starts.items()
+        )
 
     return superseded

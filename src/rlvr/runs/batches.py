@@ -41,12 +41,15 @@ class RecordedBatch:
 
 
 class Batches:
-    """The batches of one run. Every call looks at the folders anew; what can't be read is noted."""
+    """The batches of one run. Every call looks at the folders anew; what can't be read is noted.
 
-    def __init__(self, folder: Path, damage: Damage) -> None:
+    `footers` are what is known of compacted files already.
+    """
+
+    def __init__(self, folder: Path, damage: Damage, footers: Footers | None = None) -> None:
         self._folder = folder
         self._damage = damage
-        self._footers = Footers()
+        self.footers = footers or Footers()
 
     def all(
         self, *, mode: Mode | None = None, step: int | range | None = None
@@ -89,7 +92,7 @@ class Batches:
     def _segments(self, path: Path) -> tuple[Segment, ...] | None:
         try:
             self._damage.fetch(path)
-            return self._footers.segments(path)
+            return self.footers.segments(path)
         except FileNotFoundError:
             return None
         except UNREADABLE as error:

@@ -270,7 +270,13 @@ class Run:
             limit=limit,
             offset=offset,
         )
-        return search(self.path, request, caches=cache or cache_folder(), origin=self._replica)
+        return search(
+            self.path,
+            request,
+            caches=cache or cache_folder(),
+            origin=self._replica,
+            footers=self._batches.footers,
+        )
 
     def to_polars(self, columns: Sequence[str] | None = None, **filters: Any) -> "pl.DataFrame":
         """`to_arrow` as a polars data frame.

@@ -21,6 +21,7 @@ from rlvr.runs.search.segments import EVERY_ROW, Segment, Segments
 from rlvr.runs.search.substring import Needle, matching_rows
 from rlvr.runs.search.update import IndexProgress, update
 from rlvr.store import BatchName
+from rlvr.store.layers import Footers
 
 CONTEXT_CHARS = 160
 EVERYTHING = Filters()
@@ -74,17 +75,19 @@ def search(
     rebuild: bool = False,
     on_progress: Callable[[IndexProgress], None] = lambda _: None,
     origin: Origin | None = None,
+    footers: Footers | None = None,
 ) -> SearchPage:
     """Bring the index of the run in a folder up to its files, and search it.
 
-    `origin` is where its files come from if they are not all there.
+    `origin` is where its files come from if they are not all there, `footers` what is known of its
+    compacted files.
 
     Raises:
         ConfigurationError: the text is no query.
         StoreError: no index can be made, not even in memory.
     """
     damage = Damage(origin)
-    with Segments(folder, damage) as source:
+    with Segments(folder, damage, footers) as source:
         if request.substring:
             return _by_reading(source, request, damage, on_progress)
         query = parse(request.text, request.roles)

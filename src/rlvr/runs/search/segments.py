@@ -1,5 +1,6 @@
 """The batches of a run as search sees them: what to compare, and their rows."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from rlvr.runs.columns import just
 from rlvr.runs.files import Damage, RowFilter
 from rlvr.runs.pruned import Pruning, read_pruning
 from rlvr.store import BatchName
+from rlvr.store.layers import Footers
 
 EVERY_ROW = RowFilter()
 
@@ -36,10 +38,10 @@ class Segment:
 class Segments:
     """The batches of the run in a folder. Close it after reading; what can't be read is noted."""
 
-    def __init__(self, folder: Path, damage: Damage) -> None:
+    def __init__(self, folder: Path, damage: Damage, footers: Footers | None = None) -> None:
         self._folder = folder
         self._damage = damage
-        self._batches = Batches(folder, damage)
+        self._batches = Batches(folder, damage, footers)
         self._reader = BatchReader(self._batches, damage)
         self._all: tuple[Segment, ...] | None = None
 
@@ -56,21 +58,30 @@ class Segments:
         return self._all
 
     def _look(self) -> Iterator[Segment]:
-        sizes: dict[Path, float] = {}
-        for batch in self._batches.all():
-            path, rows = batch.place.path, batch.place.segment
-            try:
-                self._damage.fetch(path)
-                state = path.stat()
-            except FileNotFoundError:
+        found = self._batches.all()
+        rows: dict[Path, int] = {}
+        for batch in found:
+            path, segment = batch.place.path, batch.place.segment
+            rows[path] = max(rows.get(path, 0), segment.stop if segment else 0)
+        states = {path: self._state(path) for path in rows}
+        for batch in found:
+            path, segment = batch.place.path, batch.place.segment
+            state = states[path]
+            if state is None:
                 continue  # it went since it was listed
-            if rows is None:
+            if segment is None:
                 signature = f"{state.st_size} {state.st_mtime_ns} {state.st_ino}"
                 yield Segment(batch=batch, signature=signature, size_bytes=state.st_size)
-                continue
-            if path not in sizes:
-                sizes[path] = state.st_size / max(self._damage.verify(path), 1)
-            yield Segment(batch=batch, signature="", size_bytes=int(sizes[path] * rows.rows))
+            else:
+                size = state.st_size * segment.rows // max(rows[path], 1)
+                yield Segment(batch=batch, signature="", size_bytes=size)
+
+    def _state(self, path: Path) -> os.stat_result | None:
+        try:
+            self._damage.fetch(path)
+            return path.stat()
+        except FileNotFoundError:
+            return None
 
     def pieces(
         self, segment: Segment, columns: Sequence[str], where: RowFilter = EVERY_ROW
