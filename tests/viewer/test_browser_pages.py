@@ -1,0 +1,170 @@
+"""Every page in a real browser: readable without JavaScript, by keyboard, and by assistive tools."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from browsing import chromium, until, visiting
+from rlvr.cli.opening import sample_folder
+from rlvr.runs import open_run
+from rlvr.views.web import Places
+from viewers import served
+
+SERIOUS = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def viewer():
+    """The bundled runs, both."""
+    with served(sample_folder(), only=False) as viewer:
+        yield viewer
+
+
+def sample(name):
+    return open_run(sample_folder() / name)
+
+
+def pages():
+    """A page of each kind by its name."""
+    upstream, repaired = sample("upstream"), sample("repaired")
+    places = Places(run=upstream.id)
+    first = next(iter(upstream.trajectories(step=3, tokens=False)))
+    detailed = next(one for one in upstream.trajectories() if one.tokens)
+    return {
+        "runs": "/",
+        "run": places.of_run(),
+        "rollouts": places.of_rollouts(),
+        "step": places.of_step(3),
+        "group": places.of_group(first.group_id),
+        "trajectory": places.of_trajectory(first.id),
+        "tokens": places.of_tokens(detailed.id),
+        "no tokens": places.of_tokens(first.id),
+        "rewards": places.of_rewards(),
+        "tools": places.of_tools(),
+        "prompts": places.of_prompts(),
+        "prompt": places.of_prompt(first.example_id),
+        "diagnosis": places.of_diagnosis(),
+        "search": places.of_search(q="born"),
+        "comparison": places.of_comparison(repaired.id),
+        "nothing": "/nowhere",
+        "no rollouts": places.of_rollouts(where="step > 9000"),
+        "wrong": places.of_rollouts(where="rewrd > 1"),
+    }
+
+
+PAGES = pages()
+
+
+def opened(visits, name):
+    """The page, once what it awaits is there."""
+    visits.go(PAGES[name])
+    while visits.page.locator("meta[http-equiv=refresh]").count():
+        visits.page.wait_for_timeout(200)
+        visits.go(PAGES[name])
+    return visits.page
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_serious_stands_in_the_way_of_assistive_tools(browser, viewer, theme):
+    with visiting(browser, viewer, color_scheme=theme) as visits:
+        for name in PAGES:
+            page = opened(visits, name)
+            found = Axe().run(page).response["violations"]
+            serious = [
+                (one["id"], one["nodes"][0]["target"], one["nodes"][0]["failureSummary"])
+                for one in found
+                if one["impact"] in SERIOUS
+            ]
+            assert not serious, (name, theme, serious)
+        assert visits.misdeeds == []
+
+
+def test_every_page_is_readable_without_javascript(browser, viewer):
+    with visiting(browser, viewer) as visits:
+        with_script = {name: text_of(opened(visits, name)) for name in PAGES}
+    with visiting(browser, viewer, java_script_enabled=False) as visits:
+        for name, expected in with_script.items():
+            visits.page.goto(viewer.origin + PAGES[name])
+            shown = text_of(visits.page)
+            assert len(shown) >= 0.9 * len(expected), name
+            assert visits.page.locator("h1").count() == 1, name
+            for button in visits.page.locator("[data-act]").all():
+                assert not button.is_visible()  # it would do nothing
+
+
+def text_of(page):
+    return page.locator("main").inner_text()
+
+
+def press(visits, *keys):
+    """Press keys; the path and the fragment where one is then."""
+    for key in keys:
+        visits.page.keyboard.press(key)
+    visits.page.wait_for_load_state()
+    visits.page.wait_for_timeout(150)
+    return visits.page.url.removeprefix(visits.origin)
+
+
+def test_a_run_is_read_by_keyboard_alone(browser, viewer):
+    run = sample("upstream")
+    places = Places(run=run.id)
+    first = next(iter(run.trajectories(step=3, tokens=False)))
+    with visiting(browser, viewer) as visits:
+        visits.go("/")
+        visits.page.keyboard.press("j")
+        focused = visits.page.evaluate("document.activeElement.getAttribute('href')")
+        assert press(visits, "Enter") == focused
+        opened(visits, "group")
+        press(visits, "j")
+        assert visits.page.locator(".here").count() == 1
+        opened(visits, "trajectory")
+        assert press(visits, "t").startswith(places.of_tokens(first.id))
+        opened(visits, "trajectory")
+        sibling = press(visits, "J")
+        assert sibling != places.of_trajectory(first.id)
+        assert sibling.startswith(f"/r/{run.id}/t/")
+        assert press(visits, "K").startswith(places.of_trajectory(first.id))
+        assert press(visits, "g", "s").startswith(f"/r/{run.id}/s/3")
+        assert press(visits, "]").startswith(f"/r/{run.id}/s/4")
+        assert press(visits, "[").startswith(f"/r/{run.id}/s/3")
+        assert press(visits, "g", "d") == places.of_diagnosis()
+        opened(visits, "diagnosis")
+        press(visits, "n")
+        assert visits.page.locator("[data-stop].here").count() == 1
+        assert press(visits, "g", "o") == places.of_run()
+        visits.page.keyboard.press("/")
+        assert visits.page.evaluate("document.activeElement.id") == "find"
+        visits.page.keyboard.type("born")
+        assert press(visits, "Enter").startswith("/search?")
+        opened(visits, "run")
+        visits.page.keyboard.press("?")
+        assert visits.page.locator("#keys").is_visible()
+        visits.page.keyboard.press("Escape")
+        assert visits.misdeeds == []
+
+
+def test_what_is_typed_into_a_field_is_no_key(browser, viewer):
+    with visiting(browser, viewer) as visits:
+        opened(visits, "trajectory")
+        before = visits.page.url
+        visits.page.locator("#find").focus()
+        visits.page.keyboard.type("tJg d?")
+        assert visits.page.url == before
+        assert visits.page.locator("#find").input_value() == "tJg d?"
+
+
+def test_the_link_that_is_copied_opens_where_the_reader_was(browser, viewer):
+    with visiting(browser, viewer, permissions=["clipboard-read", "clipboard-write"]) as visits:
+        page = opened(visits, "trajectory")
+        for key in ("j", "j", "j", "y"):
+            page.keyboard.press(key)
+        until(page, "document.getElementById('toast').textContent === 'copied'")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith(viewer.origin) and "#" in copied
+        page.goto(copied)
+        assert page.locator(":target").count() == 1
