@@ -4,7 +4,6 @@ import contextlib
 import threading
 from dataclasses import dataclass
 
-import uvicorn
 from starlette.testclient import TestClient
 
 from rlvr.runs import open_run
@@ -12,7 +11,7 @@ from rlvr.viewer.app import build
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.guard import Rules
 from rlvr.viewer.library import Library
-from rlvr.viewer.serving import Listening, bind
+from rlvr.viewer.serving import Listening, bind, server_of
 from rlvr.viewer.sharing import Beside
 
 TOKEN = "of-a-test"
@@ -46,9 +45,7 @@ def client_of(folder, *, only=True):
 @contextlib.contextmanager
 def served_at(folder, bound, *, only=True):
     """The viewer on what was bound, in a thread."""
-    app = build(library_of(folder, only=only), bound.rules)
-    settings = {"log_level": "error", "lifespan": "off", "ws": "none", "server_header": False}
-    server = uvicorn.Server(uvicorn.Config(app, **settings))
+    server = server_of(library_of(folder, only=only), bound.rules)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]})
     thread.start()
     try:

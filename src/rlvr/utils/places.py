@@ -3,6 +3,7 @@
 They stay the same as long as the run does, so that a link in a note opens on its evidence.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -38,6 +39,10 @@ class Spot(Protocol):
 def on_this_machine(place: str, port: int = PORT) -> str:
     """The whole URL of a viewer's page, as its user opens it here or through a tunnel."""
     return f"http://localhost:{port}{place}"
+
+
+_OF_TRAJECTORY = re.compile(r"-r\d+(-p\d+)?-\d{5,}$")
+"""How an id ends that the store gave to a trajectory; an example may be a group, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,9 @@ class Places:
         return self._url(f"/t/{_part(id)}/tokens", asked, anchor)
 
     def of_example(self, example: Spot) -> str:
-        """The place in a trajectory that shows a finding: a token, a turn, or the whole of it."""
+        """The place that shows a finding: a token, a turn, a trajectory, or a whole group."""
+        if not _OF_TRAJECTORY.search(example.id):
+            return self.of_group(example.id)
         if example.token is not None:
             at = f"{example.sequence}:{example.token}"
             anchor = token_anchor(example.sequence, example.token)

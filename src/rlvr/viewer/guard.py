@@ -73,8 +73,7 @@ class Guard:
         if scope["type"] != "http":
             return
         nonce = secrets.token_urlsafe(16)
-        scope.setdefault("state", {})["nonce"] = nonce
-        scope["path"] = _path(scope)
+        scope = {**scope, "path": _path(scope), "state": {"nonce": nonce}}
         guarded = _with_headers(send, nonce)
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         refusal = self._refusal(scope, headers)

@@ -73,9 +73,16 @@ def bind(listening: Listening) -> Bound:
 
 def serve(library: Library, bound: Bound) -> None:
     """Answer until the process is interrupted."""
-    app = build(library, bound.rules)
+    standing = Standing(pid=os.getpid(), port=bound.port, root=library.root)
+    # uvicorn raises the interrupt again that ended it.
+    with announced(standing), _closing(bound), suppress(KeyboardInterrupt):
+        server_of(library, bound.rules).run(sockets=[bound.socket])
+
+
+def server_of(library: Library, rules: Rules) -> uvicorn.Server:
+    """The server, which says nothing of itself and of whom it answers."""
     config = uvicorn.Config(
-        app,
+        build(library, rules),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -85,10 +92,7 @@ def serve(library: Library, bound: Bound) -> None:
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    standing = Standing(pid=os.getpid(), port=bound.port, root=library.root)
-    # uvicorn raises the interrupt again that ended it.
-    with announced(standing), _closing(bound), suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[bound.socket])
+    return uvicorn.Server(config)
 
 
 def _bind_port(host: str, port: int | None) -> socket.socket:
