@@ -67,6 +67,8 @@ def test_a_torn_file_is_named_and_all_else_is_shown(tmp_path):
     page = client.get(places.of_run()).text
     assert "1 file can't be read" in page
     assert first.name in page
-    assert client.get(places.of_step(0)).status_code == 404
+    torn = client.get(places.of_step(0))
+    assert torn.status_code == 404
+    assert "the files of step 0 (train) can&#39;t be read" in torn.text
     assert client.get(places.of_step(2)).status_code == 200
     assert f"{3 * GROUPS * GROUP_SIZE} rollouts" in client.get(places.of_rollouts()).text

@@ -38,6 +38,10 @@ def step_page(desk: Desk, asked: Asked) -> Page:
     if step not in steps:
         raise RecordNotFound(_no_such(step, mode, steps))
     table = desk.run.to_arrow(_COLUMNS, mode=mode, step=step)
+    if not table.num_rows:
+        raise RecordNotFound(
+            f"the files of step {step} ({mode.value}) can't be read; the run's page names them."
+        )
     groups = group_rows(table)
     first = asked.number("from", 0)
     trained = mode is Mode.TRAIN
