@@ -48,7 +48,7 @@ def test_the_document_has_the_same_numbers(rlvr):
 
 def test_portions_change_nothing(rlvr, monkeypatch):
     whole = rlvr("tools", "sound", "--json")
-    monkeypatch.setattr("rlvr.analysis.reading.PORTION", 9)
+    monkeypatch.setattr("rlvr.questions.reading.PORTION", 9)
     assert rlvr("tools", "sound", "--json") == whole
 
 

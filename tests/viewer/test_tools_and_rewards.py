@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from builders import RUN_ID, batches, run_info
-from rlvr.analysis.reading import read_rewards, read_tools
+from rlvr.questions.reading import read_rewards, read_tools
 from rlvr.record import Mode, ToolResult
 from rlvr.recorder import Recorder
 from rlvr.runs import open_run

@@ -52,7 +52,7 @@ def rewards(
     """
     check_plot(plot)
     asked = ask(run, sample=sample, mode=mode, steps=steps, where=where)
-    from rlvr.analysis.reading import read_rewards
+    from rlvr.questions.reading import read_rewards
 
     found, _ = read_rewards(asked.opened.run, asked.filters)
     if as_json:

@@ -60,7 +60,7 @@ def tools(
     """
     check_plot(plot)
     asked = ask(run, sample=sample, mode=mode, steps=steps, where=where)
-    from rlvr.analysis.reading import read_tools
+    from rlvr.questions.reading import read_tools
 
     found = _chosen(read_tools(asked.opened.run, asked.filters).use, tool)
     if as_json:

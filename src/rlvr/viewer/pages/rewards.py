@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlvr.analysis.reading import Ids, ids_by_decision, read_rewards
 from rlvr.analysis.rewards import ComponentUse, RewardUse
+from rlvr.questions.reading import Ids, ids_by_decision, read_rewards
 from rlvr.viewer.answers import Answer
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk

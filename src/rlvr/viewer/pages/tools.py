@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlvr.analysis.calls import NO_NAME, NOT_OFFERED, OTHERS
-from rlvr.analysis.reading import Ids, ToolIds, read_tools
 from rlvr.analysis.tooling import ToolLine, ToolsUse
+from rlvr.questions.reading import Ids, ToolIds, read_tools
 from rlvr.viewer.answers import Answer
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk

@@ -1,4 +1,4 @@
-"""The one place where an analysis reads a recorded run: portion by portion where it is large."""
+"""What the readings of rewards and tools take from a run: portion by portion where it is large."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
