@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -12,6 +13,12 @@ import time
 ALTERNATE, MAIN = "\x1b[?1049h", "\x1b[?1049l"
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 CTRL_C = b"\x03"
+
+
+def _take_the_terminal():
+    """Else Ctrl-C would reach nobody, or be ignored, as it is by what runs in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class OnTerminal:
@@ -27,8 +34,7 @@ class OnTerminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            # Else Ctrl-C would reach nobody.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            preexec_fn=_take_the_terminal,  # noqa: PLW1509
             env=settings | {"TERM": "xterm-256color"},
         )
         os.close(theirs)

