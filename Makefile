@@ -3,7 +3,8 @@
 #   make test    the whole test suite
 #   make test-vllm   trainings against a real vLLM server on this CPU (docs/vllm.md)
 #   make check   style, types, and who may import whom
-#   make bench   what recording, reading and diagnosing cost: hours (docs/cost.md, docs/scale.md)
+#   make bench   what recording, reading and diagnosing cost: hours (docs/cost.md, docs/scale.md,
+#                docs/view.md)
 PYTHON ?= python3
 VENV ?= .venv
 VENV_INSPECT ?= .venv-inspect
@@ -38,6 +39,8 @@ bench: $(VENV)/dev.installed $(VENV_INSPECT)/inspect.installed $(VENV_TRACKIO)/t
 	$(BIN)/python -m benchmarks.scale --inspect $(VENV_INSPECT)/bin/python \
 		--trackio $(VENV_TRACKIO)/bin/python $(BENCH_SCALE)
 	$(BIN)/python -m benchmarks.diagnosis.speed --made 100000 1000000
+	$(BIN)/python -m benchmarks.viewer --rollouts 100000
+	$(BIN)/python -m benchmarks.viewer --rollouts 1000000
 
 # The two recordings that ship with the package, made anew by the demo.
 sample: $(VENV)/train.installed
