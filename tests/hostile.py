@@ -101,6 +101,13 @@ PAYLOADS = (
 )
 """Each would act in some page that puts it where markup, an attribute, a URL or a script is."""
 
+FILES = (
+    f"<img src=x onerror={_ACT}>.parquet",
+    f'" onmouseover="{_ACT}" x=".parquet',
+    "train-s000000-b000000-a00-r000<script>.parquet",
+)
+"""Names of files that somebody left in the run's folder."""
+
 ALL = "\n".join(PAYLOADS)
 _SIZE = 4
 
@@ -216,4 +223,7 @@ def write_hostile_run(output_dir):
         rollouts = hostile_trajectories()
         while batch := list(islice(rollouts, 2 * _SIZE)):
             recorder.record_batch([replace(rollout, run=info.run) for rollout in batch])
-    return output_dir / "rlvr" / info.run
+    folder = output_dir / "rlvr" / info.run
+    for name in FILES:
+        (folder / "trajectories" / "L0" / name).write_bytes(b"no file of ours")
+    return folder

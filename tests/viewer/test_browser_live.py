@@ -42,6 +42,7 @@ def test_a_run_that_grows_keeps_scroll_focus_and_open_parts(browser, recorder, t
         page.set_viewport_size({"width": 1000, "height": 400})
         visits.go(places.of_run())
         page.wait_for_selector("#steps")
+        page.locator("details > summary", has_text="all settings").click()
         row = page.locator("#steps tbody tr").nth(5)
         row.locator("a").first.focus()
         row.scroll_into_view_if_needed()
@@ -59,6 +60,7 @@ def test_a_run_that_grows_keeps_scroll_focus_and_open_parts(browser, recorder, t
         page.locator("button.fresh").evaluate("button => button.click()")
         until(page, "document.querySelectorAll('#steps tbody tr').length === 10")
         assert page.evaluate(focused) == "s2-train"  # the rows that came stand above it
+        assert page.locator("details[open] > summary", has_text="all settings").count() == 1
         assert visits.misdeeds == []
 
 

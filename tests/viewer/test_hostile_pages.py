@@ -6,7 +6,7 @@ from urllib.parse import urldefrag, urlsplit
 
 import pytest
 
-from hostile import FAR, PAYLOADS, write_hostile_run
+from hostile import FAR, FILES, PAYLOADS, write_hostile_run
 from viewers import client_of
 
 MOST_PAGES = 130
@@ -188,6 +188,14 @@ def test_every_name_that_is_hostile_opens_its_own_page(hostile):
             places.of_trajectory(trajectory.id),
         ):
             assert client.get(url).status_code == 200, (url, trajectory.group_id)
+
+
+def test_files_of_hostile_names_are_named_as_they_are(hostile):
+    client = client_of(hostile)
+    page = ""
+    while "Files that can't be read" not in page:
+        page = client.get("/").text
+    assert all(name in "".join(_Texts(page).found) for name in FILES)
 
 
 def test_payloads_are_shown_as_they_are(hostile):
