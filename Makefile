@@ -21,7 +21,7 @@ demo: $(VENV)/train.installed
 	$(BIN)/rlvr demo $(DEMO)
 
 test: sandbox browser $(VENV)/dev.installed
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-vllm: $(VENV)/dev.installed $(VENV_VLLM)/vllm.installed
 	RLVR_VLLM_ENV=$(abspath $(VENV_VLLM)) $(BIN)/python -m pytest -o timeout=600 \

@@ -17,8 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-import torch.distributed
+from ending import end
 from transformers import TrainerCallback
 from watched_training import digest
 
@@ -102,8 +101,7 @@ def main(folder, settings):
     trainer.train(resume_from_checkpoint=resume)
     rank = trainer.accelerator.process_index
     (Path(folder) / f"weights-r{rank}.json").write_text(json.dumps(digest(trainer)))
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    end()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ numbers of them wait for ever.
 
 import sys
 
-import torch.distributed
 import verifiers as vf
+from ending import end
 from watched_training import shard_on_cpu
 
 from rlvr.inference.spoken import SpokenEngine
@@ -74,7 +74,7 @@ def main(folder):
     engine = SpokenEngine(model, tokenizer, max_model_len=1024, say=say)
     trainer = EnhancedGRPOTrainer(model, environment, args, tokenizer, inference=engine)
     trainer.train()
-    torch.distributed.destroy_process_group()
+    end()
 
 
 if __name__ == "__main__":

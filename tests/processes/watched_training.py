@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed
+from ending import end
 
 from rlvr.demo.policy import bundled_checkpoint
 from rlvr.trainers.enhanced_grpo_trainer import EnhancedGRPOTrainer
@@ -58,7 +59,7 @@ def main(folder, settings):
     seen |= what_is_seen(trainer)
     rank = trainer.accelerator.process_index
     (Path(folder) / f"seen-r{rank}.json").write_text(json.dumps(seen))
-    torch.distributed.destroy_process_group()
+    end()
 
 
 def shard_on_cpu():
