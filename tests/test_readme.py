@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import venv
@@ -38,6 +39,26 @@ def run(command: str, folder: Path, bin_folder: Path) -> str:
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
+
+
+def started(command: str, folder: Path, bin_folder: Path) -> str:
+    """What a command prints that goes on until Ctrl-C, which ends it."""
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command}"],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background it would be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
+    assert process.stdout is not None
+    printed = process.stdout.readline()
+    assert printed.startswith("http://localhost:"), command
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0, command
+    return printed
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +113,12 @@ def test_the_commands_on_a_training_run_in_order(checkout: Path) -> None:
     bin_folder = Path(sys.executable).parent
     chosen = [block for block in blocks("sh") if "make demo" not in block and "pip" not in block]
     ran = [command for block in chosen for command in commands(block)]
-    outputs = {command: run(command, checkout, bin_folder) for command in ran}
+    outputs = {
+        command: (started if command.startswith("rlvr view") else run)(
+            command, checkout, bin_folder
+        )
+        for command in ran
+    }
     assert len(outputs) >= 5
     page = outputs["rlvr show outputs/musique"]
     assert "Mean reward" in page

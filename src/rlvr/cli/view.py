@@ -1,5 +1,6 @@
 """`rlvr view`: runs in a browser."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,14 +70,17 @@ def view(
             hosts=tuple(allow_host or ()),
         )
     )
-    if as_json:
-        show_json("viewer", url=bound.url, port=bound.port, root=library.root)
-    else:
-        show(bound.url)
-    if bound.port is not None:
-        say(f"rlvr: from another machine: ssh -L {bound.port}:localhost:{bound.port} THIS_MACHINE")
-    say("rlvr: Ctrl-C ends it")
-    serve(library, bound)
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends, also before it answers
+        if as_json:
+            show_json("viewer", url=bound.url, port=bound.port, root=library.root)
+        else:
+            show(bound.url)
+        if bound.port is not None:
+            say(
+                f"rlvr: from another machine: ssh -L {bound.port}:localhost:{bound.port} THIS_MACHINE"
+            )
+        say("rlvr: Ctrl-C ends it")
+        serve(library, bound)
 
 
 def _library(named: str | None, *, sample: bool) -> "Library":
