@@ -76,9 +76,8 @@ def view(
         else:
             show(bound.url)
         if bound.port is not None:
-            say(
-                f"rlvr: from another machine: ssh -L {bound.port}:localhost:{bound.port} THIS_MACHINE"
-            )
+            tunnel = f"ssh -L {bound.port}:localhost:{bound.port} THIS_MACHINE"
+            say(f"rlvr: from another machine: {tunnel}")
         say("rlvr: Ctrl-C ends it")
         serve(library, bound)
 
