@@ -10,7 +10,7 @@ from rlvr.runs import open_run
 from rlvr.viewer.app import build
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.guard import Rules
-from rlvr.viewer.library import Library
+from rlvr.viewer.served_runs import ServedRuns
 from rlvr.viewer.serving import Listening, bind, server_of
 from rlvr.viewer.sharing import Beside
 
@@ -26,14 +26,14 @@ class Served:
     origin: str
 
 
-def library_of(folder, *, only=True):
+def runs_of(folder, *, only=True):
     """A run, or all runs below a folder."""
-    return Library(str(folder), only=open_run(folder) if only else None)
+    return ServedRuns(str(folder), only=open_run(folder) if only else None)
 
 
 def viewer_of(folder, *, only=True, hosts=()):
     """The application over them."""
-    return build(library_of(folder, only=only), Rules(token=TOKEN, cookie=COOKIE, hosts=hosts))
+    return build(runs_of(folder, only=only), Rules(token=TOKEN, cookie=COOKIE, hosts=hosts))
 
 
 def client_of(folder, *, only=True):
@@ -45,7 +45,7 @@ def client_of(folder, *, only=True):
 @contextlib.contextmanager
 def served_at(folder, bound, *, only=True):
     """The viewer on what was bound, in a thread."""
-    server = server_of(library_of(folder, only=only), bound.rules)
+    server = server_of(runs_of(folder, only=only), bound.rules)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]})
     thread.start()
     try:

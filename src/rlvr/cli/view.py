@@ -10,7 +10,7 @@ from rlvr.cli.opening import open_named, open_sample
 from rlvr.cli.output import say, show, show_json
 
 if TYPE_CHECKING:
-    from rlvr.viewer.library import Library
+    from rlvr.viewer.served_runs import ServedRuns
 
 
 def view(
@@ -60,7 +60,7 @@ def view(
     """
     from rlvr.viewer.serving import Listening, bind, serve
 
-    library = _library(run, sample=sample)
+    runs = _served_runs(run, sample=sample)
     bound = bind(
         Listening(
             host=host,
@@ -72,17 +72,17 @@ def view(
     )
     with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends, also before it answers
         if as_json:
-            show_json("viewer", url=bound.url, port=bound.port, root=library.root)
+            show_json("viewer", url=bound.url, port=bound.port, root=runs.root)
         else:
             show(bound.url)
         if bound.port is not None:
             tunnel = f"ssh -L {bound.port}:localhost:{bound.port} THIS_MACHINE"
             say(f"rlvr: from another machine: {tunnel}")
         say("rlvr: Ctrl-C ends it")
-        serve(library, bound)
+        serve(runs, bound)
 
 
-def _library(named: str | None, *, sample: bool) -> "Library":
+def _served_runs(named: str | None, *, sample: bool) -> "ServedRuns":
     """The run of that name, or the runs of that folder.
 
     Raises:
@@ -90,18 +90,18 @@ def _library(named: str | None, *, sample: bool) -> "Library":
     """
     from rlvr.cli.opening import sample_folder
     from rlvr.runs import run_folders
-    from rlvr.viewer.library import Library
+    from rlvr.viewer.served_runs import ServedRuns
 
     if sample:
         if named is None:
-            return Library(str(sample_folder()))
+            return ServedRuns(str(sample_folder()))
         run = open_sample(named).run
-        return Library(run.place, only=run)
+        return ServedRuns(run.place, only=run)
     place = Path(named or ".")
     if place.is_dir() and len(run_folders(place)) != 1 and not _inside(place):
-        return Library(str(place.absolute()))
+        return ServedRuns(str(place.absolute()))
     opened = open_named(named or ".", foreign=True)
-    return Library(opened.run.place, only=opened.run)
+    return ServedRuns(opened.run.place, only=opened.run)
 
 
 def _inside(place: Path) -> bool:

@@ -18,7 +18,6 @@ from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.downloads import DOWNLOADS, file_name
 from rlvr.viewer.guard import Guard, Rules
-from rlvr.viewer.library import Library
 from rlvr.viewer.pages.compare import compare_page
 from rlvr.viewer.pages.diagnosis import diagnosis_page, ledger_page
 from rlvr.viewer.pages.group import group_page
@@ -33,6 +32,7 @@ from rlvr.viewer.pages.step import step_page
 from rlvr.viewer.pages.tokens import tokens_page
 from rlvr.viewer.pages.tools import tools_page, tools_picture
 from rlvr.viewer.pages.trajectory import trajectory_page
+from rlvr.viewer.served_runs import ServedRuns
 from rlvr.viewer.sharing import SharedFile
 from rlvr.views.plots import Picture, PlotFormat, picture_bytes
 from rlvr.views.terminal.status import state_line
@@ -40,7 +40,7 @@ from rlvr.views.web import Crumb, Frame, Page, render
 from rlvr.views.web.assets import TYPES, asset
 
 RunPage = Callable[[Desk, Asked], Page]
-LibraryPage = Callable[[Library, Asked], Page]
+PageOfAll = Callable[[ServedRuns, Asked], Page]
 RunPicture = Callable[[Desk, Asked], Picture | None]
 
 OF_A_RUN: dict[str, RunPage] = {
@@ -67,7 +67,7 @@ DRAWN: dict[str, RunPicture] = {
 }
 """The pages below /r/RUN whose plots can be had as a file: the path with .svg or .png."""
 
-OF_ALL: dict[str, LibraryPage] = {
+OF_ALL: dict[str, PageOfAll] = {
     "/search": search_page,
     "/c": compare_page,
 }
@@ -83,16 +83,16 @@ class _Any(StringConvertor):
     regex = "(?s:.*)"
 
 
-def build(library: Library, rules: Rules) -> Guard:
+def build(runs: ServedRuns, rules: Rules) -> Guard:
     """The viewer of these runs as an ASGI application, guarded."""
     register_url_convertor("any", _Any())
-    routes = [Route("/", _first(library)), Route("/static/{name}", _static)]
-    routes += [Route(path, _of_all(library, page)) for path, page in OF_ALL.items()]
+    routes = [Route("/", _first(runs)), Route("/static/{name}", _static)]
+    routes += [Route(path, _of_all(runs, page)) for path, page in OF_ALL.items()]
     routes += [
-        Route(f"/r/{{run}}{path}", _of_run(library, path, page)) for path, page in OF_A_RUN.items()
+        Route(f"/r/{{run}}{path}", _of_run(runs, path, page)) for path, page in OF_A_RUN.items()
     ]
     routes += [
-        Route(f"/r/{{run}}{path}.{form}", _drawn(library, picture, form))
+        Route(f"/r/{{run}}{path}.{form}", _drawn(runs, picture, form))
         for path, picture in DRAWN.items()
         for form in PlotFormat
     ]
@@ -100,28 +100,28 @@ def build(library: Library, rules: Rules) -> Guard:
     return Guard(Starlette(routes=routes), rules)
 
 
-def _first(library: Library) -> Callable[[Request], Response]:
+def _first(runs: ServedRuns) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
-        if library.single is not None:
-            return RedirectResponse(library.desk(library.single).places.of_run(), 303)
-        return _answered(request, None, lambda: runs_page(library, _asked(request)))
+        if runs.single is not None:
+            return RedirectResponse(runs.desk(runs.single).places.of_run(), 303)
+        return _answered(request, None, lambda: runs_page(runs, _asked(request)))
 
     return answer
 
 
-def _of_all(library: Library, page: LibraryPage) -> Callable[[Request], Response]:
+def _of_all(runs: ServedRuns, page: PageOfAll) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
-        return _answered(request, None, lambda: page(library, _asked(request)))
+        return _answered(request, None, lambda: page(runs, _asked(request)))
 
     return answer
 
 
-def _of_run(library: Library, path: str, page: RunPage) -> Callable[[Request], Response]:
+def _of_run(runs: ServedRuns, path: str, page: RunPage) -> Callable[[Request], Response]:
     download = DOWNLOADS.get(path)
 
     def answer(request: Request) -> Response:
         try:
-            desk = library.desk(request.path_params["run"])
+            desk = runs.desk(request.path_params["run"])
         except RlvrError as error:
             return _responded(request, None, "", _told(error, None))
         asked = _asked(request)
@@ -133,11 +133,11 @@ def _of_run(library: Library, path: str, page: RunPage) -> Callable[[Request], R
 
 
 def _drawn(
-    library: Library, picture: RunPicture, form: PlotFormat
+    runs: ServedRuns, picture: RunPicture, form: PlotFormat
 ) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         try:
-            desk = library.desk(request.path_params["run"])
+            desk = runs.desk(request.path_params["run"])
             drawn = picture(desk, _asked(request))
         except RlvrError as error:
             return _responded(request, None, "", _told(error, None))
@@ -243,15 +243,13 @@ def _broken(desk: Desk | None) -> Page:
 
 
 def _message(desk: Desk | None, title: str, said: str, status: int) -> Page:
-    crumbs = [Crumb("runs", url="/")]
-    if desk is not None:
-        crumbs.append(Crumb(desk.name, url=desk.places.of_run()))
+    crumbs = (Crumb("runs", url="/"),) if desk is None else desk.crumbs
     values: dict[str, Any] = {"said": said, "remedy": ""}
     return Page(
         template="message.html",
         title=title,
         places=desk.places if desk else None,
-        crumbs=tuple(crumbs),
+        crumbs=crumbs,
         values=values,
         status=status,
     )

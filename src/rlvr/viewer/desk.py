@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rlvr.runs import Run
 from rlvr.viewer.answers import Answers
-from rlvr.views.web import Places
+from rlvr.views.web import Crumb, Places
 
 _REMOTE_LOOK_S = 30.0
 """A run behind a URL is looked at anew this often."""
@@ -45,6 +45,11 @@ class Desk:
         self.places = Places(run=name)
         self.lock = threading.RLock()
         self.answers = Answers()
+
+    @property
+    def crumbs(self) -> tuple[Crumb, Crumb]:
+        """The way to its page, with which that to every page below begins."""
+        return Crumb("runs", url="/"), Crumb(self.name, url=self.places.of_run())
 
     def version(self) -> str:
         """What tells two states of the run's files apart; looks at its folders, reads no file."""

@@ -14,7 +14,7 @@ from rlvr.errors import ConfigurationError
 from rlvr.utils.places import PORT
 from rlvr.viewer.app import build
 from rlvr.viewer.guard import LOOPBACK, Rules, new_token
-from rlvr.viewer.library import Library
+from rlvr.viewer.served_runs import ServedRuns
 from rlvr.viewer.standing import Standing, announced
 
 _TRIES = 50
@@ -71,18 +71,18 @@ def bind(listening: Listening) -> Bound:
     return Bound(socket=found, rules=rules, port=port, place=f"http://{named}:{port}")
 
 
-def serve(library: Library, bound: Bound) -> None:
+def serve(runs: ServedRuns, bound: Bound) -> None:
     """Answer until the process is interrupted."""
-    standing = Standing(pid=os.getpid(), port=bound.port, root=library.root)
+    standing = Standing(pid=os.getpid(), port=bound.port, root=runs.root)
     # uvicorn raises the interrupt again that ended it.
     with announced(standing), _closing(bound), suppress(KeyboardInterrupt):
-        server_of(library, bound.rules).run(sockets=[bound.socket])
+        server_of(runs, bound.rules).run(sockets=[bound.socket])
 
 
-def server_of(library: Library, rules: Rules) -> uvicorn.Server:
+def server_of(runs: ServedRuns, rules: Rules) -> uvicorn.Server:
     """The server, which says nothing of itself and of whom it answers."""
     config = uvicorn.Config(
-        build(library, rules),
+        build(runs, rules),
         log_level="warning",
         access_log=False,
         server_header=False,

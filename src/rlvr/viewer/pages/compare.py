@@ -11,9 +11,9 @@ from rlvr.parity.wording import level, points, span
 from rlvr.record import Mode
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
-from rlvr.viewer.library import Library
 from rlvr.viewer.pages.pair import pair_of, trajectory_of
 from rlvr.viewer.pages.run import evidence_facts, summary_of
+from rlvr.viewer.served_runs import ServedRuns
 from rlvr.viewer.setting_rows import setting_sections
 from rlvr.views.terminal.text import one_line
 from rlvr.views.web import Crumb, Page
@@ -32,7 +32,7 @@ class _Named:
     id: str | None
 
 
-def compare_page(library: Library, asked: Asked) -> Page:
+def compare_page(runs: ServedRuns, asked: Asked) -> Page:
     """Two runs: their settings before their scores. Two trajectories: turn by turn.
 
     Raises:
@@ -41,8 +41,8 @@ def compare_page(library: Library, asked: Asked) -> Page:
     """
     a, b = asked.text("a"), asked.text("b")
     if a is None or b is None:
-        return _choice(library, a or b)
-    first, second = _named(library, a), _named(library, b)
+        return _choice(runs, a or b)
+    first, second = _named(runs, a), _named(runs, b)
     if first.id is not None and second.id is not None:
         columns = [
             trajectory_of(one.desk, id, label)
@@ -56,13 +56,13 @@ def compare_page(library: Library, asked: Asked) -> Page:
     return _runs(first.desk, second.desk)
 
 
-def _named(library: Library, text: str) -> _Named:
+def _named(runs: ServedRuns, text: str) -> _Named:
     name, colon, id = text.partition(":")
-    return _Named(desk=library.desk(name), id=id if colon else None)
+    return _Named(desk=runs.desk(name), id=id if colon else None)
 
 
-def _choice(library: Library, chosen: str | None) -> Page:
-    names = library.names()[::-1]
+def _choice(runs: ServedRuns, chosen: str | None) -> Page:
+    names = runs.names()[::-1]
     return Page(
         template="compare_choice.html",
         title="compare",

@@ -31,7 +31,7 @@ def diagnosis_page(desk: Desk, asked: Asked) -> Page:
         title="What is wrong?",
         places=desk.places,
         tab="diagnosis",
-        crumbs=(*_crumbs(desk), Crumb("diagnosis")),
+        crumbs=(*desk.crumbs, Crumb("diagnosis")),
         command=f"rlvr diagnose {_arguments(desk, judging)}",
         live=True,
         export=desk.places.of_diagnosis("", **{**parameters, "export": 1}),
@@ -65,7 +65,7 @@ def ledger_page(desk: Desk, asked: Asked) -> Page:
         places=desk.places,
         tab="diagnosis",
         crumbs=(
-            *_crumbs(desk),
+            *desk.crumbs,
             Crumb("diagnosis", url=desk.places.of_diagnosis("", **parameters), key="g d"),
             Crumb(reason.meaning),
         ),
@@ -115,10 +115,6 @@ def _arguments(desk: Desk, judging: Judging) -> str:
     if judging.where is not None:
         parts += ["--where", shlex.quote(judging.where)]
     return " ".join(parts)
-
-
-def _crumbs(desk: Desk) -> tuple[Crumb, ...]:
-    return (Crumb("runs", url="/"), Crumb(desk.name, url=desk.places.of_run()))
 
 
 def _rollouts(desk: Desk, ids: tuple[str, ...]) -> list[Mapping[str, Any]]:

@@ -64,8 +64,7 @@ def group_page(desk: Desk, asked: Asked) -> Page:
         title=f"group {group_id}",
         places=desk.places,
         crumbs=(
-            Crumb("runs", url="/"),
-            Crumb(desk.name, url=desk.places.of_run()),
+            *desk.crumbs,
             Crumb(
                 f"step {visit.step}",
                 url=desk.places.of_step(visit.step, split=visit.mode.value),

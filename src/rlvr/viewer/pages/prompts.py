@@ -61,8 +61,7 @@ def prompts_page(desk: Desk, asked: Asked) -> Page:
         places=desk.places,
         tab="prompts",
         crumbs=(
-            Crumb("runs", url="/"),
-            Crumb(desk.name, url=desk.places.of_run()),
+            *desk.crumbs,
             Crumb("prompts"),
         ),
         command=_list_command(desk, mode, change, sort),
@@ -107,8 +106,7 @@ def prompt_page(desk: Desk, asked: Asked) -> Page:
         places=desk.places,
         tab="prompts",
         crumbs=(
-            Crumb("runs", url="/"),
-            Crumb(desk.name, url=desk.places.of_run()),
+            *desk.crumbs,
             Crumb("prompts", url=desk.places.of_prompts()),
             Crumb(name),
         ),

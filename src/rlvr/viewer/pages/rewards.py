@@ -51,8 +51,7 @@ def rewards_page(desk: Desk, asked: Asked) -> Page:
         places=desk.places,
         tab="rewards",
         crumbs=(
-            Crumb("runs", url="/"),
-            Crumb(desk.name, url=desk.places.of_run()),
+            *desk.crumbs,
             Crumb("rewards"),
         ),
         command=f"rlvr rewards {chosen.arguments(desk.argument)}",

@@ -78,8 +78,7 @@ def rollouts_page(desk: Desk, asked: Asked) -> Page:
         places=desk.places,
         tab="rollouts",
         crumbs=(
-            Crumb("runs", url="/"),
-            Crumb(desk.name, url=desk.places.of_run()),
+            *desk.crumbs,
             Crumb("rollouts"),
         ),
         command=_command(desk, question),

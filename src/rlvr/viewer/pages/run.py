@@ -65,7 +65,7 @@ def waiting(desk: Desk, doing: str, *, tab: str) -> Page:
         title=f"{doing} …",
         places=desk.places,
         tab=tab,
-        crumbs=(Crumb("runs", url="/"), Crumb(desk.name, url=desk.places.of_run())),
+        crumbs=desk.crumbs,
         values={"said": "This page opens as soon as it is done.", "remedy": ""},
         refresh_s=2,
     )

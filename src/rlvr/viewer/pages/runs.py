@@ -4,7 +4,7 @@ from typing import Any
 
 from rlvr.errors import RlvrError
 from rlvr.viewer.asked import Asked
-from rlvr.viewer.library import Library
+from rlvr.viewer.served_runs import ServedRuns
 from rlvr.views.terminal.settings import when
 from rlvr.views.terminal.status import short_state
 from rlvr.views.web import Crumb, Page
@@ -12,28 +12,28 @@ from rlvr.views.web import Crumb, Page
 _MOST = 100
 
 
-def runs_page(library: Library, asked: Asked) -> Page:
+def runs_page(runs: ServedRuns, asked: Asked) -> Page:
     """The newest runs, newest first, each with what is beside it to compare."""
-    names = library.names()[::-1]
+    names = runs.names()[::-1]
     most = asked.number("limit", _MOST, low=1, high=1_000)
     shown = names[:most]
     rows = [
-        _row(library, name, shown[at + 1] if at + 1 < len(shown) else None)
+        _row(runs, name, shown[at + 1] if at + 1 < len(shown) else None)
         for at, name in enumerate(shown)
     ]
     return Page(
         template="runs.html",
         title="runs",
         crumbs=(Crumb("runs"),),
-        values={"rows": rows, "total": len(names), "root": library.root},
-        command=f"rlvr list {library.root}",
+        values={"rows": rows, "total": len(names), "root": runs.root},
+        command=f"rlvr list {runs.root}",
         live=True,
     )
 
 
-def _row(library: Library, name: str, beside: str | None) -> dict[str, Any]:
+def _row(runs: ServedRuns, name: str, beside: str | None) -> dict[str, Any]:
     try:
-        desk = library.desk(name)
+        desk = runs.desk(name)
     except RlvrError as error:
         return _unreadable(name, str(error))
     info, status = desk.run.info, desk.run.status()

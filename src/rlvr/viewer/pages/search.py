@@ -11,7 +11,7 @@ from rlvr.utils.places import Places, search_place
 from rlvr.utils.spans import span_text
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
-from rlvr.viewer.library import Library
+from rlvr.viewer.served_runs import ServedRuns
 from rlvr.views.search import hit_place
 from rlvr.views.terminal.text import joined, number
 from rlvr.views.web import Crumb, Page
@@ -49,14 +49,14 @@ class Question:
         }
 
 
-def search_page(library: Library, asked: Asked) -> Page:
+def search_page(runs: ServedRuns, asked: Asked) -> Page:
     """The hits, each with the words in their context, and the same question to copy."""
-    named = asked.text("run") or library.single
-    desk = None if named is None else library.desk(named)
+    named = asked.text("run") or runs.single
+    desk = None if named is None else runs.desk(named)
     question = _question(asked)
     offset = asked.number("offset", 0) if named else 0
-    names = library.names()[::-1]
-    desks = [library.desk(name) for name in names[:MOST_RUNS]] if desk is None else [desk]
+    names = runs.names()[::-1]
+    desks = [runs.desk(name) for name in names[:MOST_RUNS]] if desk is None else [desk]
     limit = _HITS_OF_SEVERAL if desk is None else _HITS
     results = list(_results(desks, question, limit, offset)) if question.text else []
     awaited = any(result["state"] == "awaited" for result in results)
@@ -77,7 +77,7 @@ def search_page(library: Library, asked: Asked) -> Page:
             "sorts": tuple(Sort),
             "results": results,
             "beyond": max(len(names) - MOST_RUNS, 0) if desk is None else 0,
-            "all_runs": search_place(**question.parameters) if library.single is None else "",
+            "all_runs": search_place(**question.parameters) if runs.single is None else "",
             "wrong": results[0]["said"] if wrong else "",
             "command": "\n".join(_command(one, question, offset) for one in desks),
             "python": _python(desks, question, offset),

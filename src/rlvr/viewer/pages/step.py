@@ -51,8 +51,7 @@ def step_page(desk: Desk, asked: Asked) -> Page:
         places=desk.places,
         tab="steps",
         crumbs=(
-            Crumb("runs", url="/"),
-            Crumb(desk.name, url=desk.places.of_run()),
+            *desk.crumbs,
             Crumb(f"step {step}"),
         ),
         command=f"rlvr show {desk.argument} --step {step} --mode {mode.value}",

@@ -51,8 +51,7 @@ def tools_page(desk: Desk, asked: Asked) -> Page:
         places=desk.places,
         tab="tools",
         crumbs=(
-            Crumb("runs", url="/"),
-            Crumb(desk.name, url=desk.places.of_run()),
+            *desk.crumbs,
             Crumb("tools"),
         ),
         command=f"rlvr tools {chosen.arguments(desk.argument)}",

@@ -12,7 +12,7 @@ from rlvr.viewer.desk import Desk
 from rlvr.viewer.neighbours import Neighbours, neighbours_of
 from rlvr.views.terminal.score import advantage_formula
 from rlvr.views.terminal.text import joined, number, one_line, plural, seconds, share
-from rlvr.views.terminal.trajectory import reward_of
+from rlvr.views.terminal.trajectory import outcome_line, reward_of
 from rlvr.views.web import Crumb, Page
 from rlvr.views.web.messages import Conversation, Stretch, stretch
 from rlvr.views.web.text import folded
@@ -44,7 +44,7 @@ def trajectory_page(desk: Desk, asked: Asked) -> Page:
         export=places.of_trajectory(id, export=1),
         values={
             "trajectory": trajectory,
-            "outcome": _outcome(trajectory),
+            "outcome": outcome_line(trajectory),
             "head": _head(trajectory, desk),
             "notes": list(_notes(desk, trajectory, beside)),
             "errors": [
@@ -162,21 +162,6 @@ def _advantage(
         recorded=trajectory.advantage,
         scale_rewards=info.scale_rewards if info else None,
         group_size=info.num_generations if info else None,
-    )
-
-
-def _outcome(trajectory: Trajectory) -> str:
-    failed = sum(result.error is not None for result in trajectory.tool_results)
-    turns = sum(message.role == "assistant" for message in trajectory.completion)
-    return joined(
-        (
-            f"reward {number(trajectory.reward)}",
-            f"advantage {number(trajectory.advantage, sign=True)}",
-            plural(turns, "turn"),
-            plural(len(trajectory.tool_calls), "tool call"),
-            plural(failed, "failed call") if failed else "",
-            f"stopped: {one_line(trajectory.stop_reason or 'not recorded', 80)}",
-        )
     )
 
 

@@ -66,7 +66,7 @@ def _head(trajectory: Trajectory, place: str | None) -> Iterator[RenderableType]
         (
             ("question", _wrapped(trajectory.question)),
             ("answer", _wrapped(trajectory.answer)),
-            ("outcome", Text(_outcome(trajectory), style="bold")),
+            ("outcome", Text(outcome_line(trajectory), style="bold")),
             ("seconds", _cost(trajectory)),
             ("task", _wrapped(trajectory.task)),
             ("example", _wrapped(trajectory.example_id)),
@@ -77,7 +77,8 @@ def _head(trajectory: Trajectory, place: str | None) -> Iterator[RenderableType]
     )
 
 
-def _outcome(trajectory: Trajectory) -> str:
+def outcome_line(trajectory: Trajectory) -> str:
+    """Reward, advantage, turns, calls, and why it stopped, on one line."""
     turns = sum(message.role == "assistant" for message in trajectory.completion)
     failed = sum(result.error is not None for result in trajectory.tool_results)
     return joined(

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from rlvr.utils.places import Places
 from rlvr.views.terminal.text import NOT_RECORDED, inert, number, one_line, plural, seconds, share
-from rlvr.views.web.text import folded, message_text
+from rlvr.views.web.text import folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,6 @@ def environment() -> Environment:
     )
     made.filters |= {
         "folded": folded,
-        "message_text": message_text,
         "number": number,
         "one_line": one_line,
         "plural": plural,

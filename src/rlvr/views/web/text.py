@@ -26,8 +26,3 @@ def folded(text: str, limit: int = MOST_CHARS, fold: int = FOLDED_CHARS) -> Show
     body = cut_middle(text, limit, "the record has them")
     begins = one_line(text, 160) if len(text) > fold else ""
     return Shown(body=body, begins=begins, chars=len(text))
-
-
-def message_text(text: str) -> Shown:
-    """The text of a message, without the empty lines around it."""
-    return folded(text.strip("\n"))

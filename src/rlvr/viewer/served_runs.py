@@ -18,7 +18,7 @@ _LOOK_S = 5.0
 """A folder of runs is walked at most this often."""
 
 
-class Library:
+class ServedRuns:
     """Runs by the name that URLs call them: their ids, numbered where two are alike."""
 
     def __init__(self, root: str, *, only: Run | None = None) -> None:
