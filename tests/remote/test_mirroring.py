@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 from builders import batches, run_info
-from remote_store import ENVIRONMENT, S3Server, environment, make_bucket, wait_until
+from remote_store import make_bucket, serving, wait_until
 from rlvr.errors import RemoteUnavailable
 from rlvr.recorder import Recorder
 from rlvr.remote import RemoteFolder
@@ -147,9 +147,7 @@ def objects():
 
 def test_a_living_run_is_mirrored_through_a_kill_and_an_outage(tmp_path):
     """The mirroring process is killed with -9, and the server, which forgets everything."""
-    server = S3Server()
-    with environment(**ENVIRONMENT, AWS_ENDPOINT_URL=server.url):
-        make_bucket("live")
+    with serving("live") as server:
         steps = list(batches(6))
         recorder = Recorder.open(tmp_path, info=run_info(), flush_s=0)
 
@@ -175,4 +173,3 @@ def test_a_living_run_is_mirrored_through_a_kill_and_an_outage(tmp_path):
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
         same(recorder.folder, "s3://live", tmp_path / "cache")
-    server.kill()

@@ -58,6 +58,18 @@ def test_what_is_recorded_is_behind_the_url_when_the_run_ends(memory, tmp_path):
     assert not any(name.startswith("mirror") for name in RemoteFolder(f"{memory}/r").list())
 
 
+def test_what_the_place_lost_is_copied_again_at_the_end(memory, tmp_path):
+    folder = write_run(tmp_path / "out", steps=2)
+    remote = RemoteFolder(f"{memory}/r")
+    uploading = uploader(folder, remote)
+    uploading.start()
+    wait_until(lambda: uploading.report().whole)
+    for name in remote.list():
+        remote.remove(name)
+    uploading.finish(30)
+    same(folder, remote.url, tmp_path / "cache")
+
+
 def test_while_a_run_is_compacted_a_reader_of_its_mirror_sees_each_row_once(memory, tmp_path):
     folder = write_run(tmp_path, steps=8)
     uploads = uploader(folder, RemoteFolder(f"{memory}/r"))

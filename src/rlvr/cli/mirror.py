@@ -93,7 +93,10 @@ def _watched(run: "Run", mirroring: "Mirroring", interval_s: float) -> "MirrorPl
     pause_s, done = interval_s, None
     while True:
         # Looked at before: what a process wrote before it ended is copied after it did.
+        # The last time the place is asked what it holds: what was copied may be gone from there.
         ended = not run.status().alive
+        if ended:
+            mirroring.forget()
         try:
             plan = mirroring.plan()
             mirroring.carry_out(plan)

@@ -86,6 +86,7 @@ class Uploader:
             fine = self._look()
             pause = self._pace.every_s if fine else self._longer(pause)
         was_down = self.fence.down
+        self._mirroring.forget()
         if not self._look() and not was_down:
             time.sleep(self._pace.again_s)
             self._look()

@@ -116,7 +116,7 @@ class Mirroring:
         self._segments: dict[str, tuple[_Seen | None, frozenset[str]]] = {}
 
     def forget(self) -> None:
-        """Ask the mirror anew what it holds, for after an outage."""
+        """Ask the mirror anew what it holds, after an outage and before the last look."""
         self._last, self._known = self._known or self._last, None
 
     def behind(self) -> tuple[int, int]:
