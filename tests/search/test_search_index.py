@@ -19,8 +19,10 @@ from builders import RUN_ID, trajectory
 from rlvr.errors import StoreError
 from rlvr.record import Message, Part
 from rlvr.recorder import Recorder
-from rlvr.runs import open_run
+from rlvr.runs import open_run, plan_compacting
+from rlvr.runs.compact import carry_out_compacting
 from rlvr.runs.search import database, forget, index_path
+from rlvr.runs.search.segments import Segments
 from rlvr.store import LocalStore
 from rlvr.store.pruning import batch_names, batch_size, mark_run, prune_batch
 
@@ -240,6 +242,32 @@ def test_a_torn_file_is_named_and_the_rest_is_searched(tmp_path):
             "1 of these files are damaged, and searched as far as they can be read; `rlvr show RUN`"
             " names them.",
         )
+
+
+def test_a_run_that_looks_as_it_did_is_not_compared_with_its_index_again(tmp_path, monkeypatch):
+    run = open_run(write(tmp_path, (0, [said("apple")]), (1, [said("pear")])))
+    assert run.search("apple").total == 1
+    compared = []
+    monkeypatch.setattr(Segments, "all", lambda source: compared.append(source) or ())
+    assert rows(run.search("apple pear")) == []
+    assert rows(open_run(run.path).search("pear")) == [(1, 0)]
+    assert not compared
+    next((run.path / "trajectories/L0").iterdir()).touch()
+    assert run.search("apple").total == 0  # by the comparison, which sees no file here
+    assert compared
+
+
+def test_a_compacted_file_that_could_not_be_read_is_asked_for_again(tmp_path):
+    run = open_run(write(tmp_path, (0, [said("apple")]), (1, [said("apple")])))
+    carry_out_compacting(run, plan_compacting(run, grace_s=0))
+    (path,) = (run.path / "trajectories/L1").iterdir()
+    whole, state = path.read_bytes(), path.stat()
+    path.write_bytes(b"x" * len(whole))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert run.search("apple").total == 0
+    path.write_bytes(whole)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert run.search("apple").total == 2
 
 
 def test_an_empty_run_and_one_without_settings_are_searched(tmp_path):

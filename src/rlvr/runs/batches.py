@@ -59,7 +59,11 @@ class Batches:
 
     def find(self, name: BatchName) -> RecordedBatch | None:
         """The batch of that name; None where there is none."""
-        return next(iter(self._found(BatchFilter.only(name))), None)
+        return next(iter(self.named(name)), None)
+
+    def named(self, *names: BatchName) -> list[RecordedBatch]:
+        """Those of these names, in the order of `all`; without any that there is not."""
+        return self._found(BatchFilter.only(*names))
 
     def rows(self, batch: RecordedBatch) -> int:
         """Number of its rows by the footer of its file; 0 where that can't be read."""

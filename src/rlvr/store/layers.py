@@ -23,17 +23,17 @@ class BatchFilter:
 
     mode: Mode | None = None
     step: int | range | None = None
-    name: BatchName | None = None
+    names: frozenset[BatchName] | None = None
 
     @classmethod
-    def only(cls, name: BatchName) -> "BatchFilter":
-        """The filter that one batch passes."""
-        return cls(mode=name.mode, step=name.step, name=name)
+    def only(cls, *names: BatchName) -> "BatchFilter":
+        """The filter that these batches pass."""
+        return cls(names=frozenset(names))
 
     def passes(self, name: BatchName) -> bool:
         """Whether a batch is one of them."""
-        if self.name is not None:
-            return name == self.name
+        if self.names is not None:
+            return name in self.names
         if self.mode is not None and name.mode != self.mode:
             return False
         if self.step is None:
@@ -42,6 +42,8 @@ class BatchFilter:
 
     def may_lie_in(self, name: CompactedName) -> bool:
         """Whether a compacted file can hold one of them, by its name."""
+        if self.names is not None:
+            return any(name.may_hold(one) for one in self.names)
         if self.mode is not None and name.mode != self.mode:
             return False
         if self.step is None:
@@ -177,10 +179,9 @@ def _name(path: Path) -> CompactedName | None:
 
 
 def _alone(folder: Path, where: BatchFilter) -> list[Path]:
-    if where.name is None:
+    if where.names is None:
         return _listed(folder / TRAJECTORIES_FOLDER)
-    path = folder / where.name.path
-    return [path] if path.exists() else []
+    return [path for name in sorted(where.names) if (path := folder / name.path).exists()]
 
 
 def _listed(folder: Path) -> list[Path]:

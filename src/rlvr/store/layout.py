@@ -115,6 +115,12 @@ class CompactedName:
         """The file's name inside the run's folder."""
         return f"{COMPACTED_FOLDER}/{self.stem}.parquet"
 
+    def may_hold(self, name: BatchName) -> bool:
+        """Whether that batch can be one of those in the file."""
+        if (name.mode, name.attempt) != (self.mode, self.attempt):
+            return False
+        return self.first_step <= name.step <= self.last_step
+
     @classmethod
     def of(cls, names: Iterable[BatchName]) -> "CompactedName":
         """The name of a file of these batches, which have one mode and one attempt."""

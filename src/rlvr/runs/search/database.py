@@ -7,18 +7,20 @@ PORTION_CHARS characters takes several rows.
 
 Files are added one by one by the stem of their ids, each whole or not at all;
 rows of files that changed or went stay in `text` as dead ones, which no `file` claims.
+`state.seen` is what the folders of the run looked like when all of it was last indexed.
 """
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rlvr.runs.search.pieces import Piece, words_of
 from rlvr.runs.search.query import Role
+from rlvr.store import BatchName
 
-VERSION = 1
+VERSION = 2
 """Of the tables, the tokenizer and what is indexed; a database of another version is made anew."""
 
 TOKENIZER = "unicode61 remove_diacritics 2"
@@ -28,10 +30,10 @@ BOUNDARY = "\n\ue000\n"
 """Between two texts of one role: a word of its own, so that no phrase crosses it."""
 
 _SCHEMA = f"""
-CREATE TABLE state (version INTEGER, source TEXT, next INTEGER);
+CREATE TABLE state (version INTEGER, source TEXT, next INTEGER, seen TEXT);
 CREATE TABLE file (
-    no INTEGER PRIMARY KEY, stem TEXT UNIQUE, signature TEXT, pruned INTEGER, damaged INTEGER,
-    portions INTEGER, first INTEGER, stop INTEGER
+    no INTEGER PRIMARY KEY, stem TEXT UNIQUE, mode TEXT, step INTEGER, attempt INTEGER,
+    signature TEXT, pruned INTEGER, damaged INTEGER, portions INTEGER, first INTEGER, stop INTEGER
 );
 CREATE TABLE trajectory (
     no INTEGER PRIMARY KEY, file INTEGER, row INTEGER, group_id TEXT, reward REAL
@@ -48,21 +50,29 @@ INSERT INTO text (text, rank) VALUES ('automerge', 16);
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexedFile:
+class IndexedFile(NamedTuple):
     """A file whose rows are indexed: numbers from `first` to `stop` (exclusive).
 
     `signature` is what the file system said of it. `portions` counts rows beyond one a trajectory.
+    `pruned` and `damaged` are 0 or 1. A run has thousands of these, and a tuple is made quickly.
     """
 
     no: int
     stem: str
+    mode: str
+    step: int
+    attempt: int
     signature: str
-    pruned: bool
-    damaged: bool
+    pruned: int
+    damaged: int
     portions: int
     first: int
     stop: int
+
+    @property
+    def rollouts(self) -> int:
+        """How many trajectories it has."""
+        return self.stop - self.first - self.portions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +114,7 @@ def prepare(connection: sqlite3.Connection, source: str) -> bool:
         if known is None:
             for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
-            connection.execute("INSERT INTO state VALUES (?, ?, 1)", (VERSION, source))
+            connection.execute("INSERT INTO state VALUES (?, ?, 1, '')", (VERSION, source))
         found = connection.execute("SELECT version, source FROM state").fetchone()
     except sqlite3.Error:
         connection.rollback()
@@ -126,24 +136,22 @@ def source_of(path: Path) -> str | None:
     return None if found is None else str(found[0])
 
 
-def indexed_files(connection: sqlite3.Connection) -> dict[str, IndexedFile]:
-    """Every file whose rows are indexed, by the stem of its ids."""
-    rows = connection.execute(
-        "SELECT no, stem, signature, pruned, damaged, portions, first, stop FROM file"
-    )
-    return {
-        stem: IndexedFile(
-            no=no,
-            stem=stem,
-            signature=signature,
-            pruned=bool(pruned),
-            damaged=bool(damaged),
-            portions=portions,
-            first=first,
-            stop=stop,
-        )
-        for no, stem, signature, pruned, damaged, portions, first, stop in rows
-    }
+def seen(connection: sqlite3.Connection) -> str:
+    """What the run's folders looked like when all of it was last indexed; "" where never."""
+    (found,) = connection.execute("SELECT seen FROM state").fetchone()
+    return str(found)
+
+
+def note_seen(connection: sqlite3.Connection, looks: str) -> None:
+    """Note that all is indexed of a run whose folders look like that."""
+    connection.execute("UPDATE state SET seen = ?", (looks,))
+
+
+def indexed_files(connection: sqlite3.Connection) -> list[IndexedFile]:
+    """Every file whose rows are indexed, by step and attempt."""
+    columns = ", ".join(IndexedFile._fields)
+    rows = connection.execute(f"SELECT {columns} FROM file ORDER BY step, attempt, mode, stem")
+    return list(map(IndexedFile._make, rows))
 
 
 def has_file(connection: sqlite3.Connection, stem: str) -> bool:
@@ -196,14 +204,14 @@ class FileRows:
             self._next += 1
         self._added += 1
 
-    def close(self, *, stem: str, signature: str, pruned: bool, damaged: bool) -> int:
+    def close(self, name: BatchName, *, signature: str, pruned: bool, damaged: bool) -> int:
         """Note the file with what was added; how many trajectories it has."""
         portions = self._next - self._first - self._added
         self._connection.execute(
-            "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO file VALUES (?{', ?' * 10})",
             (
-                *(self._file, stem, signature, pruned, damaged),
-                *(portions, self._first, self._next),
+                *(self._file, name.stem, name.mode, name.step, name.attempt),
+                *(signature, pruned, damaged, portions, self._first, self._next),
             ),
         )
         self._connection.execute("UPDATE state SET next = ?", (self._next,))

@@ -64,7 +64,7 @@ class Filters:
             found.setdefault(stem, []).append(int(row))
         return found
 
-    def shows(self, name: BatchName) -> bool:
+    def shows(self, name: "BatchName | IndexedFile") -> bool:
         """Whether the rows of a file can pass."""
         if self.mode is not None and name.mode != self.mode:
             return False

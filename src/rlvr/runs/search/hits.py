@@ -5,6 +5,7 @@ The words are found in a record by the tokenizer that indexed it, in a small dat
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,22 +81,20 @@ def hit(row: Mapping[str, Any], spans: FindSpans, *, context: int, superseded: b
     )
 
 
-def word_spans(places: str) -> FindSpans:
+@contextmanager
+def word_spans(places: str) -> Iterator[FindSpans]:
     """Finds what the expression matches in texts."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        columns = ", ".join(Role)
+        connection.execute(
+            f"CREATE VIRTUAL TABLE shown USING fts5({columns}, tokenize='{TOKENIZER}')"
+        )
 
-    def find(texts: Sequence[Piece]) -> Iterator[tuple[int, Span]]:
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        try:
-            columns = ", ".join(Role)
-            connection.execute(
-                f"CREATE VIRTUAL TABLE shown USING fts5({columns}, tokenize='{TOKENIZER}')"
-            )
+        def find(texts: Sequence[Piece]) -> Iterator[tuple[int, Span]]:
             for window in _windows(texts):
                 yield from _in_window(connection, places, window)
-        finally:
-            connection.close()
 
-    return find
+        yield find
 
 
 def text_spans(needle: str, roles: Sequence[Role]) -> FindSpans:

@@ -1,7 +1,7 @@
 """Search the texts of a run."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,33 +126,33 @@ def _by_index(
         limit=request.limit,
         offset=request.offset,
     )
+    with word_spans(query.places) as spans:
+        hits = tuple(_hits(source, found, spans, request.context))
     return SearchPage(
         query=request.text,
         total=found.total,
         searched=_searched(files, request.filters),
         sort=found.sort,
-        hits=tuple(_hits(source, found, word_spans(query.places), request.context)),
+        hits=hits,
         notes=(*notes, *_lacking(files)),
     )
 
 
-def _shown(source: Segments, filters: Filters, known: dict[str, IndexedFile]) -> list[IndexedFile]:
+def _shown(
+    source: Segments, filters: Filters, known: Iterable[IndexedFile]
+) -> Sequence[IndexedFile]:
     """The files that are looked at, in the order of their steps."""
     outdated = source.supersession()
-    named = [(BatchName.parse(stem), file) for stem, file in known.items()]
-    chosen = [
-        (name, file)
-        for name, file in named
-        if name is not None and filters.shows(name) and (filters.superseded or not outdated(name))
+    return [
+        file for file in known if filters.shows(file) and (filters.superseded or not outdated(file))
     ]
-    return [file for _, file in sorted(chosen, key=lambda pair: _by_step(pair[0]))]
 
 
 def _searched(files: Iterable[IndexedFile], filters: Filters) -> int:
     """How many rollouts of these files are looked at."""
     if filters.rows is not None:
         return sum(len(filters.rows.get(file.stem, ())) for file in files)
-    return sum(file.stop - file.first - file.portions for file in files)
+    return sum(file.rollouts for file in files)
 
 
 def _by_step(name: BatchName) -> tuple[int, BatchName]:
@@ -160,7 +160,7 @@ def _by_step(name: BatchName) -> tuple[int, BatchName]:
 
 
 def _lacking(files: Iterable[IndexedFile]) -> Iterator[str]:
-    pruned = sum(file.stop - file.first - file.portions for file in files if file.pruned)
+    pruned = sum(file.rollouts for file in files if file.pruned)
     damaged = sum(file.damaged for file in files)
     if pruned:
         yield (
@@ -176,19 +176,19 @@ def _lacking(files: Iterable[IndexedFile]) -> Iterator[str]:
 
 def _hits(source: Segments, found: Found, spans: FindSpans, context: int) -> Iterator[SearchHit]:
     """The hits in the order in which they were found; one that went meanwhile is left out."""
-    wanted: dict[str, set[str]] = {}
+    wanted: dict[BatchName, set[str]] = {}
     ids = []
-    for stem, place in found.places:
-        ids.append(f"{stem}-{place:05d}")
-        wanted.setdefault(stem, set()).add(ids[-1])
+    for stem, row in found.places:
+        name = BatchName.parse(stem)
+        if name is not None:
+            ids.append(name.record_id(row))
+            wanted.setdefault(name, set()).add(ids[-1])
     outdated = source.supersession()
     hits: dict[str, SearchHit] = {}
-    for segment in source.all() if wanted else ():
-        chosen = wanted.get(segment.name.stem)
-        if chosen:
-            old = outdated(segment.name)
-            for row in _rows(source, segment, chosen):
-                hits[row["id"]] = hit(row, spans, context=context, superseded=old)
+    for segment in source.named(wanted):
+        old = outdated(segment.name)
+        for shown in _rows(source, segment, wanted[segment.name]):
+            hits[shown["id"]] = hit(shown, spans, context=context, superseded=old)
     yield from (hits[id] for id in ids if id in hits)
 
 

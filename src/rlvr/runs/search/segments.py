@@ -1,19 +1,23 @@
 """The batches of a run as search sees them: what to compare, and their rows."""
 
+import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from rlvr.runs.attempts import read_attempts, supersession
 from rlvr.runs.batches import Batches, BatchReader, Piece, RecordedBatch
 from rlvr.runs.columns import just
-from rlvr.runs.files import Damage, RowFilter
+from rlvr.runs.files import Damage, RowFilter, visible
 from rlvr.runs.pruned import Pruning, read_pruning
-from rlvr.store import BatchName
+from rlvr.store import COMPACTED_FOLDER, RETENTION_FILE, TRAJECTORIES_FOLDER, BatchName
 from rlvr.store.layers import Footers
 
 EVERY_ROW = RowFilter()
+_NAMES = ("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,18 @@ class Segment:
         return self.batch.name
 
 
+class Placed(Protocol):
+    """What says in which attempt and step rows were recorded."""
+
+    @property
+    def attempt(self) -> int:
+        """The attempt."""
+
+    @property
+    def step(self) -> int:
+        """The step."""
+
+
 class Segments:
     """The batches of the run in a folder. Close it after reading; what can't be read is noted."""
 
@@ -54,11 +70,25 @@ class Segments:
     def all(self) -> tuple[Segment, ...]:
         """Every batch of the run as of the first call, by attempt, step, mode, batch and rank."""
         if self._all is None:
-            self._all = tuple(self._look())
+            self._all = tuple(self._segments(self._batches.all()))
         return self._all
 
-    def _look(self) -> Iterator[Segment]:
-        found = self._batches.all()
+    def named(self, names: Iterable[BatchName]) -> tuple[Segment, ...]:
+        """Those of these names that are there now, in the order of `all`."""
+        return tuple(self._segments(self._batches.named(*names)))
+
+    def looks(self) -> str:
+        """What the run's folders look like: another text whenever a file came, went or changed."""
+        self._damage.look()
+        known = hashlib.sha256()
+        folders = (self._folder / TRAJECTORIES_FOLDER, self._folder / COMPACTED_FOLDER)
+        files = [*visible(folders[0]), *visible(folders[1]), self._folder / RETENTION_FILE]
+        for path in files:
+            with suppress(FileNotFoundError):
+                known.update(f"{path.name}\0{_signature(path.stat())}\n".encode(*_NAMES))
+        return known.hexdigest()
+
+    def _segments(self, found: Sequence[RecordedBatch]) -> Iterator[Segment]:
         rows: dict[Path, int] = {}
         for batch in found:
             path, segment = batch.place.path, batch.place.segment
@@ -70,8 +100,7 @@ class Segments:
             if state is None:
                 continue  # it went since it was listed
             if segment is None:
-                signature = f"{state.st_size} {state.st_mtime_ns} {state.st_ino}"
-                yield Segment(batch=batch, signature=signature, size_bytes=state.st_size)
+                yield Segment(batch=batch, signature=_signature(state), size_bytes=state.st_size)
             else:
                 size = state.st_size * segment.rows // max(rows[path], 1)
                 yield Segment(batch=batch, signature="", size_bytes=size)
@@ -93,7 +122,12 @@ class Segments:
         """What was pruned of the run."""
         return read_pruning(self._folder, self._batches, self._damage)
 
-    def supersession(self) -> Callable[[BatchName], bool]:
+    def supersession(self) -> Callable[[Placed], bool]:
         """Whether a newer attempt has superseded the rows of a batch."""
         outdated = supersession(read_attempts(self._folder, self._damage))
         return lambda name: outdated(name.attempt, name.step)
+
+
+def _signature(state: os.stat_result) -> str:
+    """What the file system says of a file, by which a replaced one is known."""
+    return f"{state.st_size} {state.st_mtime_ns} {state.st_ino}"

@@ -17,6 +17,8 @@ from rlvr.runs.search.database import (
     forget_file,
     has_file,
     indexed_files,
+    note_seen,
+    seen,
 )
 from rlvr.runs.search.pieces import CONTENT, pieces
 from rlvr.runs.search.segments import Segment, Segments
@@ -44,26 +46,32 @@ def update(
 ) -> bool:
     """Add what is new and let go of what changed or went; False where too much of it is dead then.
 
-    Several processes may do so at once: each file is added by one of them.
+    A run whose folders look as when all was indexed is not compared again. Several processes may
+    do so at once: each file is added by one of them.
 
     Raises:
         sqlite3.Error: the database can't be written, or is damaged.
     """
+    looks = source.looks()
+    if seen(connection) == looks:
+        return True
     pruning = source.pruning()
     pruned = {name.stem for name in pruning.files if pruning.lacks(name, Part.MESSAGES)}
     present = {segment.name.stem: segment for segment in source.all()}
     known = indexed_files(connection)
-    stale = [file for file in known.values() if not _holds(file, present, pruned)]
+    stale = [file for file in known if not _holds(file, present, pruned)]
     if stale:
         with _Writing(connection):
             for file in stale:
                 forget_file(connection, file)
         if dead_share(connection) > MOST_DEAD:
             return False
-    gone = {file.stem for file in stale}
-    missing = [s for stem, s in present.items() if stem not in known or stem in gone]
+    held = {file.stem for file in known} - {file.stem for file in stale}
+    missing = [segment for stem, segment in present.items() if stem not in held]
     if missing:
         _Adding(connection, source, damage).all(missing, on_progress)
+    if not damage.files:
+        note_seen(connection, looks)
     return True
 
 
@@ -106,9 +114,7 @@ class _Adding:
             for words in self._damage.rows(piece.path, piece.table, _words):
                 rows.add(words)
         damaged = any(place.path in self._damage.paths() for place in segment.batch.places)
-        return rows.close(
-            stem=segment.name.stem, signature=segment.signature, pruned=pruned, damaged=damaged
-        )
+        return rows.close(segment.name, signature=segment.signature, pruned=pruned, damaged=damaged)
 
 
 def _is_pruned(table: pa.Table) -> bool:
