@@ -4,9 +4,13 @@ Data goes to standard output, talk to standard error. Exit codes: 0 done; 1 noth
 question answered no (records were lost); 2 wrong usage or input that can't be read.
 """
 
+import errno
 import io
+import os
 import sys
 from collections.abc import Sequence
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,3 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RlvrError as error:
         print(f"rlvr: {printable(str(error))}", file=sys.stderr)  # noqa: T201 - the one place that says it
         raise SystemExit(1 if isinstance(error, RecordNotFound) else 2) from None
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        # Files of ours say their own name; what is left is standard output, sent to a full disk.
+        print(  # noqa: T201 - as above
+            f"rlvr: the output could not be written whole ({error.strerror}). Free space where it"
+            " goes, or send it elsewhere.",
+            file=sys.stderr,
+        )
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(2) from None
