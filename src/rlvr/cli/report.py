@@ -92,8 +92,11 @@ def report(
     drawn = []
     if plots is not None:
         from rlvr.cli.report_plots import draw
+        from rlvr.viewer.sharing import desk_for_file, judging_for_file
 
-        drawn = [str(path) for path in draw(desk, judging, plots, overwrite=overwrite)]
+        redactor = options.redactor
+        shown = desk_for_file(desk, redactor), judging_for_file(judging, redactor)
+        drawn = [str(path) for path in draw(*shown, plots, overwrite=overwrite)]
         if not as_json:
             say(f"rlvr: drew {len(drawn)} files in {plots}")
     if as_json:

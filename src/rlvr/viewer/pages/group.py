@@ -61,7 +61,7 @@ def group_page(desk: Desk, asked: Asked) -> Page:
     side = side_by_side(columns)
     return Page(
         template="group.html",
-        title=f"group {group_id}",
+        title=f"group {members[0].group_id}",
         places=desk.places,
         crumbs=(
             *desk.crumbs,
@@ -78,7 +78,7 @@ def group_page(desk: Desk, asked: Asked) -> Page:
         ),
         live=True,
         values={
-            "group_id": group_id,
+            "group_id": members[0].group_id,
             "visit": visit,
             "others": [_other(desk, group_id, one) for one in visits if one is not visit],
             "size": _size(desk, len(members)),

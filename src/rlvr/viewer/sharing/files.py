@@ -10,7 +10,7 @@ from rlvr import __version__
 from rlvr.diagnosis import Verdict
 from rlvr.errors import RecordNotFound
 from rlvr.record import TokenEvidence, Trajectory
-from rlvr.redaction import Replaced, without_secrets
+from rlvr.redaction import Redactor, Replaced, without_secrets
 from rlvr.store import parse_record_id
 from rlvr.utils.places import Places
 from rlvr.viewer.asked import Asked
@@ -20,7 +20,7 @@ from rlvr.viewer.pages.group import group_page
 from rlvr.viewer.pages.run import run_page
 from rlvr.viewer.pages.tokens import tokens_page
 from rlvr.viewer.pages.trajectory import trajectory_page
-from rlvr.viewer.sharing.desk import desk_for_file
+from rlvr.viewer.sharing.desk import desk_for_file, judging_for_file, linked
 from rlvr.viewer.sharing.options import NOT_REDACTED, Account, Options, replaced_sentences
 from rlvr.viewer.verdicts import Judging, judged_of
 from rlvr.views.document import bounded_document
@@ -68,8 +68,10 @@ def report_file(desk: Desk, options: Options, judging: Judging | None = None) ->
     Raises:
         RlvrError: the run can't be judged.
     """
-    judging = judging or Judging()
-    found = judged_of(desk_for_file(desk, options.redactor, {}), judging).value
+    redactor = options.redactor
+    own = desk_for_file(desk, redactor)
+    judging = judging_for_file(judging, redactor)
+    found = judged_of(own, judging).value
     verdict = found.verdict if found else None
     cited = cited_of(verdict)
     asked = Asked(query=_query(judging))
@@ -92,10 +94,11 @@ def report_file(desk: Desk, options: Options, judging: Judging | None = None) ->
         rest = plural(len(cited) - options.most_cited, "further piece", "further pieces")
         left_out.append(f"{rest} of evidence that the verdict cites; its commands open them.")
     return _written(
-        desk,
+        own,
+        redactor,
         options,
         plans,
-        title=f"Report on {named(desk)}",
+        title=f"Report on {named(own)}",
         kind="report",
         left_out=left_out,
         records=[id for id in list(cited)[: options.most_cited] if parse_record_id(id)],
@@ -127,11 +130,14 @@ def records_file(
         ]
     alone = list(groups) or list(ids)
     title = alone[0] if len(alone) == 1 else ""
+    redactor = options.redactor
+    own = desk_for_file(desk, redactor)
     return _written(
-        desk,
+        own,
+        redactor,
         options,
         plans,
-        title=title or f"{plural(len(ids), 'trajectory', 'trajectories')} of {named(desk)}",
+        title=title or f"{plural(len(ids), 'trajectory', 'trajectories')} of {named(own)}",
         kind="trajectories",
         left_out=[],
         records=ids,
@@ -140,7 +146,8 @@ def records_file(
 
 
 def _written(
-    desk: Desk,
+    own: Desk,
+    redactor: Redactor,
     options: Options,
     plans: Sequence[_Planned],
     *,
@@ -150,9 +157,7 @@ def _written(
     records: Sequence[str],
     verdict: Verdict | None,
 ) -> SharedFile:
-    redactor = options.redactor
-    within = {path: plan.anchor for plan in plans for path in plan.paths}
-    own = desk_for_file(desk, redactor, within)
+    linked(own, {path: plan.anchor for plan in plans for path in plan.paths})
     # All are read before any is shown: what one betrays is then replaced in every other.
     held = list(held_of(own, records, left_out))
     sections = [

@@ -6,8 +6,14 @@ from typing import Any
 from rlvr.record import Trajectory
 from rlvr.redaction import without_secrets
 from rlvr.viewer.desk import Desk
-from rlvr.viewer.sharing.desk import desk_for_file
-from rlvr.viewer.sharing.files import SharedFile, cited_of, facts_of, held_of, named
+from rlvr.viewer.sharing.desk import desk_for_file, judging_for_file
+from rlvr.viewer.sharing.files import (
+    SharedFile,
+    cited_of,
+    facts_of,
+    held_of,
+    named,
+)
 from rlvr.viewer.sharing.options import Account, Options, replaced_sentences
 from rlvr.viewer.verdicts import Judging, judged_of
 from rlvr.views.markdown import report_markdown, trajectories_markdown
@@ -22,7 +28,7 @@ def report_text(desk: Desk, options: Options, judging: Judging | None = None) ->
         RlvrError: the run can't be judged.
     """
     own, account = _opened(desk, options)
-    found = judged_of(own, judging or Judging()).value
+    found = judged_of(own, judging_for_file(judging, account.redactor)).value
     if found is None:
         return _text("", account, options, [])
     left_out: list[str] = []
@@ -53,7 +59,7 @@ def records_text(
 
 def _opened(desk: Desk, options: Options) -> tuple[Desk, Account]:
     redactor = options.redactor
-    return desk_for_file(desk, redactor, {}), Account(redactor=redactor)
+    return desk_for_file(desk, redactor), Account(redactor=redactor)
 
 
 def _around(desk: Desk, options: Options, left_out: Sequence[str], kind: str) -> dict[str, Any]:
