@@ -2,13 +2,16 @@
 
 import re
 import time
+from dataclasses import replace
 from urllib.parse import unquote
 
 import httpx
 import pytest
 
-from builders import RUN_ID, write_run
+from builders import RUN_ID, run_info, token_details, trajectory, write_run
 from odd_groups import HOSTILE, PLANTED_TOKEN, PLANTED_TURN, write_odd_groups
+from rlvr.record import TokenDetails
+from rlvr.recorder import Recorder
 from rlvr.runs import open_run
 from rlvr.views.web import Places
 from viewers import client_of, served
@@ -152,6 +155,25 @@ def test_a_divergence_is_marked_at_its_turn_and_its_token(pages):
     url = PLACES.of_tokens(id, f"t{PLANTED_TOKEN}", at=f"0:{PLANTED_TOKEN}")
     assert f'href="{url}"' in text
     assert f"token {PLANTED_TOKEN}, turn 0: id 7" in plain(text)
+
+
+def test_a_divergence_in_a_later_sequence_is_named_and_opens_there(tmp_path):
+    whole = token_details(20).sequences[0]
+    parted = replace(whole, ids=(*whole.ids[:9], 7, *whole.ids[10:]))
+    rows = [
+        trajectory(sample=at, group_id="g", tokens=TokenDetails(sequences=sequences))
+        for at, sequences in enumerate([(whole, whole), (whole, parted), (whole,)])
+    ]
+    with Recorder.open(tmp_path, info=run_info(), run=RUN_ID) as recorder:
+        recorder.record_batch(rows)
+    client = client_of(tmp_path / "rlvr" / RUN_ID)
+    ids = open_run(tmp_path).index.ids()
+    page = client.get(PLACES.of_pair(ids[0], ids[1]))
+    url = PLACES.of_tokens(ids[1], "s1t9", at="1:9")
+    assert f'href="{url}">sequence 1, token 9, turn 0</a>: id 7' in page.text
+    assert client.get(url).status_code == 200
+    shorter = client.get(PLACES.of_pair(ids[0], ids[2])).text
+    assert f'href="{PLACES.of_tokens(ids[2])}">sequence 1, token 0, turn 0</a>: the end' in shorter
 
 
 def test_identical_siblings_say_so(pages):

@@ -162,21 +162,27 @@ def _token(first: Column, column: Column) -> dict[str, Any] | None:
         "at": found,
         "own": _spelt(found.own_id, column),
         "first": _spelt(found.first_id, first),
-        "url": _token_url(column, found.token),
-        "first_url": _token_url(first, found.token),
+        "url": _token_url(column, found, found.own_id),
+        "first_url": _token_url(first, found, found.first_id),
         "where": _where(found),
     }
 
 
-def _token_url(column: Column, token: int) -> str:
+def _token_url(column: Column, found: TokenParting, own: int | None) -> str:
+    """The token where it is there, else the tokens of its rollout."""
     id = column.trajectory.id or ""
-    return column.places.of_tokens(id, token_anchor(0, token), at=f"0:{token}")
+    if own is None:
+        return column.places.of_tokens(id)
+    anchor = token_anchor(found.sequence, found.token)
+    return column.places.of_tokens(id, anchor, at=f"{found.sequence}:{found.token}")
 
 
 def _where(found: TokenParting) -> str:
+    said = f"sequence {found.sequence}, " if found.sequence else ""
+    said += f"token {found.token:,}"
     if found.turn is None:
-        return f"token {found.token:,}"
-    return f"token {found.token:,}, {'prompt' if found.turn < 0 else f'turn {found.turn}'}"
+        return said
+    return f"{said}, {'prompt' if found.turn < 0 else f'turn {found.turn}'}"
 
 
 def _spelt(id: int | None, column: Column) -> str:

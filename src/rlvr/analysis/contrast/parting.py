@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
+from rlvr.analysis.columns import Ints
 from rlvr.analysis.contrast.actions import Action
-from rlvr.record import Message, Trajectory
+from rlvr.record import Message, TrainingSequence, Trajectory
 
 Turns = Sequence[Sequence[Action]]
 """The actions of a rollout by turn."""
@@ -14,9 +16,11 @@ Turns = Sequence[Sequence[Action]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenParting:
-    """The first token at which two training sequences differ, from 0: its turn (-1 in the prompt),
-    and the ids there, None past the end of one."""
+    """The first token at which the training sequences of two rollouts differ, all from 0: its
+    sequence, the place in it, its turn (-1 in the prompt), and the ids there, None past the end of
+    one or where it has no such sequence."""
 
+    sequence: int
     token: int
     turn: int | None
     first_id: int | None
@@ -59,28 +63,44 @@ def same_replies(first: Sequence[Message], own: Sequence[Message]) -> bool:
     return [(one.role, one.text) for one in first] == [(one.role, one.text) for one in own]
 
 
-def token_parting(first: Trajectory, own: Trajectory, *, sequence: int = 0) -> TokenParting | None:
-    """Where the tokens that were trained of two rollouts part, in one of their sequences.
+def token_parting(first: Trajectory, own: Trajectory) -> TokenParting | None:
+    """Where the tokens that were trained of two rollouts part: in their first training sequence
+    that is not the same.
 
-    None where they are the same, or where one has no token details.
+    None where all are the same, or where one has no token details.
     """
-    details = [one.tokens.sequences if one.tokens else () for one in (first, own)]
-    if any(len(sequences) <= sequence for sequences in details):
+    if first.tokens is None or own.tokens is None:
         return None
-    left, right = (np.asarray(sequences[sequence].ids) for sequences in details)
-    shorter = min(len(left), len(right))
-    unlike = np.flatnonzero(left[:shorter] != right[:shorter])
-    if not len(unlike) and len(left) == len(right):
+    pairs = zip_longest(first.tokens.sequences, own.tokens.sequences)
+    for at, (left, right) in enumerate(pairs):
+        found = _sequence_parting(at, left, right)
+        if found is not None:
+            return found
+    return None
+
+
+def _sequence_parting(
+    at: int, left: TrainingSequence | None, right: TrainingSequence | None
+) -> TokenParting | None:
+    ids = [np.asarray(side.ids if side else (), np.int64) for side in (left, right)]
+    shorter = min(map(len, ids))
+    unlike = np.flatnonzero(ids[0][:shorter] != ids[1][:shorter])
+    if not len(unlike) and len(ids[0]) == len(ids[1]):
         return None
     token = int(unlike[0]) if len(unlike) else shorter
-    longer = details[1 if len(right) > token else 0][sequence]
-    turn = next((span.turn for span in longer.spans if span.start <= token < span.stop), None)
+    longer = right if len(ids[1]) > token else left
+    spans = longer.spans if longer else ()
     return TokenParting(
+        sequence=at,
         token=token,
-        turn=turn,
-        first_id=int(left[token]) if token < len(left) else None,
-        own_id=int(right[token]) if token < len(right) else None,
+        turn=next((span.turn for span in spans if span.start <= token < span.stop), None),
+        first_id=_at(ids[0], token),
+        own_id=_at(ids[1], token),
     )
+
+
+def _at(ids: Ints, token: int) -> int | None:
+    return int(ids[token]) if token < len(ids) else None
 
 
 def _signs(side: Turns, turn: int) -> tuple[tuple[str, str], ...] | None:
