@@ -1,6 +1,8 @@
 """Every page in a real browser: without JavaScript, by keyboard, and for assistive tools."""
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -11,6 +13,7 @@ from rlvr.runs import open_run
 from rlvr.views.web import Places
 from viewers import served
 
+DOCS = Path(__file__).parents[2] / "docs" / "view.md"
 SERIOUS = {"serious", "critical"}
 
 
@@ -142,6 +145,14 @@ def test_a_run_is_read_by_keyboard_alone(browser, viewer):
         opened(visits, "trajectory")
         press(visits, "J", leads_to=places.of_trajectory(second.id))
         press(visits, "K", leads_to=places.of_trajectory(first.id))
+        press(visits, "c", leads_to=f"/r/{run.id}/c")
+        assert visits.page.locator("h1").inner_text() == "Two trajectories"
+        opened(visits, "group")
+        following = visits.page.locator("[data-key=']']").get_attribute("href")
+        press(visits, "]", leads_to=following.partition("?")[0])
+        assert "step 4" in visits.page.locator("h1").inner_text()
+        press(visits, "c", leads_to=f"/r/{run.id}/c")
+        opened(visits, "trajectory")
         press(visits, "g", "s", leads_to=f"/r/{run.id}/s/3")
         press(visits, "]", leads_to=f"/r/{run.id}/s/4")
         press(visits, "[", leads_to=f"/r/{run.id}/s/3")
@@ -150,6 +161,10 @@ def test_a_run_is_read_by_keyboard_alone(browser, viewer):
         press(visits, "n")
         assert visits.page.locator("[data-stop].here").count() == 1
         press(visits, "g", "o", leads_to=places.of_run())
+        press(visits, "n")
+        assert visits.page.locator("[data-stop].here").count() == 1
+        press(visits, "c", leads_to="/c")
+        opened(visits, "run")
         press(visits, "/")
         assert visits.page.evaluate("document.activeElement.id") == "find"
         visits.page.keyboard.type("born")
@@ -159,6 +174,18 @@ def test_a_run_is_read_by_keyboard_alone(browser, viewer):
         assert visits.page.locator("#keys").is_visible()
         press(visits, "Escape")
         assert visits.misdeeds == []
+
+
+def test_the_help_names_the_keys_that_the_documentation_has(browser, viewer):
+    table = DOCS.read_text().partition("## Keys")[2].partition("\n\nEvery page")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    documented = {key for cell in cells for key in re.findall("`([^`]+)`", cell)}
+    with visiting(browser, viewer) as visits:
+        opened(visits, "run")
+        press(visits, "?")
+        shown = visits.page.locator("#keys kbd").all_inner_texts()
+    keys = {one for said in shown for one in ([said] if said.startswith("g ") else said.split())}
+    assert keys == documented
 
 
 def test_what_is_typed_into_a_field_is_no_key(browser, viewer):

@@ -12,6 +12,7 @@ from rlvr.record import Mode, Part, Trajectory
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.indexing import indexed
+from rlvr.viewer.neighbours import steps_beside
 from rlvr.viewer.pages.run import waiting
 from rlvr.viewer.side import Column, side_by_side
 from rlvr.views.web import Crumb, Page
@@ -86,6 +87,7 @@ def group_page(desk: Desk, asked: Asked) -> Page:
             "question": judged.question,
             "answer": members[0].answer,
             "example": members[0].example_id,
+            "around": _around(desk, members[0]),
             "measure": judged.measure,
             "flat": _flat(members),
             "side": side,
@@ -196,6 +198,17 @@ def _other(desk: Desk, group_id: str, visit: _Visit) -> dict[str, Any]:
         group_id, split=visit.mode.value, step=visit.step, attempt=visit.attempt
     )
     return {"of": visit, "url": url}
+
+
+def _around(desk: Desk, member: Trajectory) -> dict[str, str]:
+    """The URLs of a group of the step before and of the one after: of the same example, if any."""
+    steps = steps_beside(desk.run, member)
+    return {
+        name: ""
+        if one is None
+        else desk.places.of_group(one.group_id, split=member.mode.value, step=one.step)
+        for name, one in (("before", steps.before), ("after", steps.after))
+    }
 
 
 def _size(desk: Desk, count: int) -> str:

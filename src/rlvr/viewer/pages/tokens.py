@@ -51,7 +51,7 @@ def _page(desk: Desk, trajectory: Trajectory, values: dict[str, Any]) -> Page:
             Crumb("runs", url="/"),
             Crumb(desk.name, url=places.of_run()),
             Crumb(f"step {trajectory.step}", url=step, key="g s"),
-            Crumb(trajectory.group_id, url=places.of_group(trajectory.group_id), key="c"),
+            Crumb(trajectory.group_id, url=places.of_group(trajectory.group_id)),
             Crumb(id, url=places.of_trajectory(id), key="t"),
             Crumb("tokens"),
         ),

@@ -96,7 +96,7 @@ def _crumbs(desk: Desk, trajectory: Trajectory) -> tuple[Crumb, ...]:
         Crumb(
             f"step {trajectory.step}", url=places.of_step(trajectory.step, split=mode), key="g s"
         ),
-        Crumb(trajectory.group_id, url=places.of_group(trajectory.group_id), key="c"),
+        Crumb(trajectory.group_id, url=places.of_group(trajectory.group_id)),
         Crumb(trajectory.id or ""),
     )
 
