@@ -1,6 +1,7 @@
 """The URLs at which `rlvr view` shows in a browser what other verbs print."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlvr.cli.opening import Opened
@@ -8,22 +9,40 @@ from rlvr.cli.opening import Opened
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from rlvr.runs import Run
     from rlvr.utils.places import Places
 
 
-def viewer_port(opened: Opened) -> int:
-    """The port of this user's viewer that shows the run; the one that it takes, if none runs."""
-    from rlvr.utils.places import PORT
-    from rlvr.viewer.standing import port_of
+def viewed(opened: Opened) -> "tuple[Places, int]":
+    """The run's places as a viewer of this user calls it, and that viewer's port; the port that one
+    takes, if none runs."""
+    from rlvr.utils.places import PORT, Places
+    from rlvr.viewer.standing import standing_of
 
-    return port_of(opened.run.place) or PORT
+    standing = standing_of(opened.run.place)
+    if standing is None or standing.port is None:
+        return Places(run=opened.run.id), PORT
+    return Places(run=_name(opened.run, standing.root)), standing.port
+
+
+def _name(run: "Run", root: str) -> str:
+    """What tells the run apart where others of the same id lie below `root`."""
+    from rlvr.remote import is_url
+    from rlvr.runs import run_folders
+    from rlvr.utils.places import marked_name
+
+    if is_url(root):
+        return run.id
+    alike = [folder for folder in run_folders(Path(root)) if folder.name == run.id]
+    return run.id if len(alike) < 2 else marked_name(run.id, run.place)
 
 
 def url_of(opened: Opened, place: "Callable[[Places], str]") -> str:
     """The whole URL of a page of the run."""
-    from rlvr.utils.places import Places, on_this_machine
+    from rlvr.utils.places import on_this_machine
 
-    return on_this_machine(place(Places(run=opened.run.id)), viewer_port(opened))
+    places, port = viewed(opened)
+    return on_this_machine(place(places), port)
 
 
 def browser_line(opened: Opened, place: "Callable[[Places], str]") -> "Text":
@@ -35,8 +54,8 @@ def browser_line(opened: Opened, place: "Callable[[Places], str]") -> "Text":
 
 def in_the_browser(opened: Opened) -> str:
     """What a URL shows, and what must run for it."""
-    from rlvr.viewer.standing import port_of
+    from rlvr.viewer.standing import standing_of
 
-    if port_of(opened.run.place) is not None:
+    if standing_of(opened.run.place) is not None:
         return "the same in the browser"
     return f"the same in the browser, while `rlvr view {opened.argument}` runs"

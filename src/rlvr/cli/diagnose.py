@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rlvr.cli.browser import browser_line, viewer_port
+from rlvr.cli.browser import browser_line, viewed
 from rlvr.cli.opening import SAMPLES, Opened, announce, open_named, open_sample, shown_place
 from rlvr.cli.output import say, show, show_json, show_json_line
 from rlvr.cli.selection import Where
@@ -149,7 +149,8 @@ def _watch(
         return
     if as_json:
         place = shown_place(opened.run.place)
-        values = verdict_values(verdict, opened.argument, port=viewer_port(opened))
+        places, port = viewed(opened)
+        values = verdict_values(verdict, opened.argument, places=places, port=port)
         show_json_line("verdict", **values, place=place)
     else:
         _print(opened, verdict, None)
@@ -230,10 +231,11 @@ def _print_json(judged: "list[tuple[Opened, Verdict]]", *, many: bool) -> None:
 
     values = [
         {
-            **verdict_values(verdict, opened.argument, port=viewer_port(opened)),
+            **verdict_values(verdict, opened.argument, places=places, port=port),
             "place": shown_place(opened.run.place),
         }
         for opened, verdict in judged
+        for places, port in [viewed(opened)]
     ]
     if many:
         show_json("verdicts", runs=dict(zip(SAMPLES, values, strict=True)))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlvr.cli.browser import viewer_port
+from rlvr.cli.browser import viewed
 from rlvr.cli.opening import Opened, open_named, open_sample
 from rlvr.cli.output import say, show, show_json
 from rlvr.cli.paging import Page
@@ -163,12 +163,12 @@ def _found(opened: Opened, request: "SearchRequest", *, rebuild: bool) -> "Searc
 def _print(
     opened: Opened, found: "SearchPage", page: Page, *, where: str | None, as_json: bool
 ) -> None:
-    from rlvr.utils.places import Places, on_this_machine
+    from rlvr.utils.places import on_this_machine
     from rlvr.views.search import hit_place
     from rlvr.views.terminal.search import SearchView
 
     commands = [_command(opened, hit) for hit in found.hits]
-    places, port = Places(run=opened.run.id), viewer_port(opened)
+    places, port = viewed(opened)
     if as_json:
         show_json(
             "search",

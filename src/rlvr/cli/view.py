@@ -83,13 +83,12 @@ def view(
 
 
 def _served_runs(named: str | None, *, sample: bool) -> "ServedRuns":
-    """The run of that name, or the runs of that folder.
+    """The run of that name, or the runs of that folder, to which others may come.
 
     Raises:
         RunNotFound: there is none.
     """
     from rlvr.cli.opening import sample_folder
-    from rlvr.runs import run_folders
     from rlvr.viewer.served_runs import ServedRuns
 
     if sample:
@@ -98,7 +97,7 @@ def _served_runs(named: str | None, *, sample: bool) -> "ServedRuns":
         run = open_sample(named).run
         return ServedRuns(run.place, only=run)
     place = Path(named or ".")
-    if place.is_dir() and len(run_folders(place)) != 1 and not _inside(place):
+    if place.is_dir() and not _inside(place):
         return ServedRuns(str(place.absolute()))
     opened = open_named(named or ".", foreign=True)
     return ServedRuns(opened.run.place, only=opened.run)

@@ -6,6 +6,7 @@ They stay the same as long as the run does, so that a link in a note opens on it
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
@@ -39,6 +40,11 @@ class Spot(Protocol):
 def on_this_machine(place: str, port: int = PORT) -> str:
     """The whole URL of a viewer's page, as its user opens it here or through a tunnel."""
     return f"http://localhost:{port}{place}"
+
+
+def marked_name(id: str, place: str) -> str:
+    """How a viewer calls a run at `place` beside another of the same id, whichever it met first."""
+    return f"{id}~{sha256(place.encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
 
 
 _OF_TRAJECTORY = re.compile(r"-r\d+(-p\d+)?-\d{5,}$")
@@ -129,6 +135,10 @@ class Places:
         if self.offline:
             return ""
         return "/c" + _query({"a": self.run, "b": other, **asked})
+
+    def of_choice(self) -> str:
+        """The choice of a run to set beside this one."""
+        return "" if self.offline else "/c" + _query({"a": self.run})
 
     def of_pair(self, a: str, b: str, **asked: str | int | None) -> str:
         """Two of its trajectories side by side."""

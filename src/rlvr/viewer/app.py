@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,7 +18,7 @@ from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.downloads import DOWNLOADS, file_name
 from rlvr.viewer.guard import Guard, Rules
-from rlvr.viewer.pages.compare import compare_page
+from rlvr.viewer.pages.compare import compare_page, compared
 from rlvr.viewer.pages.diagnosis import diagnosis_page, ledger_page
 from rlvr.viewer.pages.group import group_page
 from rlvr.viewer.pages.pair import pair_page
@@ -36,11 +36,12 @@ from rlvr.viewer.served_runs import ServedRuns
 from rlvr.viewer.sharing import SharedFile
 from rlvr.views.plots import Picture, PlotFormat, picture_bytes
 from rlvr.views.terminal.status import state_line
-from rlvr.views.web import Crumb, Frame, Page, render
+from rlvr.views.web import Crumb, Frame, Page, Places, render
 from rlvr.views.web.assets import TYPES, asset
 
 RunPage = Callable[[Desk, Asked], Page]
 PageOfAll = Callable[[ServedRuns, Asked], Page]
+RunsOfPage = Callable[[ServedRuns, Asked], Sequence[Desk]]
 RunPicture = Callable[[Desk, Asked], Picture | None]
 
 OF_A_RUN: dict[str, RunPage] = {
@@ -73,6 +74,11 @@ OF_ALL: dict[str, PageOfAll] = {
 }
 """The pages of several runs."""
 
+SHOWN: dict[str, RunsOfPage] = {
+    "/c": compared,
+}
+"""Those of them that change with some runs alone, and with which."""
+
 
 _PICTURES = {PlotFormat.SVG: "image/svg+xml", PlotFormat.PNG: "image/png"}
 
@@ -87,7 +93,7 @@ def build(runs: ServedRuns, rules: Rules) -> Guard:
     """The viewer of these runs as an ASGI application, guarded."""
     register_url_convertor("any", _Any())
     routes = [Route("/", _first(runs)), Route("/static/{name}", _static)]
-    routes += [Route(path, _of_all(runs, page)) for path, page in OF_ALL.items()]
+    routes += [Route(path, _of_all(runs, path, page)) for path, page in OF_ALL.items()]
     routes += [
         Route(f"/r/{{run}}{path}", _of_run(runs, path, page)) for path, page in OF_A_RUN.items()
     ]
@@ -104,14 +110,21 @@ def _first(runs: ServedRuns) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         if runs.single is not None:
             return RedirectResponse(runs.desk(runs.single).places.of_run(), 303)
-        return _answered(request, None, lambda: runs_page(runs, _asked(request)))
+        return _answered(request, None, (), lambda: runs_page(runs, _asked(request)))
 
     return answer
 
 
-def _of_all(runs: ServedRuns, page: PageOfAll) -> Callable[[Request], Response]:
+def _of_all(runs: ServedRuns, path: str, page: PageOfAll) -> Callable[[Request], Response]:
+    shown = SHOWN.get(path)
+
     def answer(request: Request) -> Response:
-        return _answered(request, None, lambda: page(runs, _asked(request)))
+        asked = _asked(request)
+        try:
+            desks = () if shown is None else shown(runs, asked)
+        except RlvrError as error:
+            return _responded(request, None, "", _told(error, None))
+        return _answered(request, None, desks, lambda: page(runs, asked))
 
     return answer
 
@@ -127,7 +140,7 @@ def _of_run(runs: ServedRuns, path: str, page: RunPage) -> Callable[[Request], R
         asked = _asked(request)
         if download is not None and asked.flag("export"):
             return _downloaded(request, desk, lambda: download(desk, asked))
-        return _answered(request, desk, lambda: page(desk, asked))
+        return _answered(request, desk, (desk,), lambda: page(desk, asked))
 
     return answer
 
@@ -185,9 +198,12 @@ def _asked(request: Request) -> Asked:
     )
 
 
-def _answered(request: Request, desk: Desk | None, page: Callable[[], Page]) -> Response:
-    """The page; an unchanged one is not made again, an error is a page that says what to do."""
-    version = "" if desk is None else _etag(request, desk)
+def _answered(
+    request: Request, desk: Desk | None, shown: Sequence[Desk], page: Callable[[], Page]
+) -> Response:
+    """The page; one is not made again while the runs that it shows are unchanged, an error is a
+    page that says what to do."""
+    version = _etag(request, shown) if shown else ""
     if version and request.headers.get("if-none-match") == version:
         return Response(status_code=304, headers={"etag": version})
     try:
@@ -217,13 +233,24 @@ def _frame(request: Request, desk: Desk | None, version: str) -> Frame:
         nonce=nonce,
         state=state_line(desk.run.status()),
         damaged=len(desk.run.damage_met),
+        alike=tuple(_alike(request, desk)),
         etag=version,
     )
 
 
-def _etag(request: Request, desk: Desk) -> str:
-    """The state of the run as this URL shows it, and of the answers that are still awaited."""
-    known = f"{request.url.path}?{request.url.query} {desk.version()} {desk.answers.count}"
+def _alike(request: Request, desk: Desk) -> Iterator[tuple[str, str]]:
+    """The same page of the other runs of its id: a URL that was printed elsewhere names the id."""
+    path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+    rest = "".join(f"/{part}" for part in path.split("/")[3:])
+    query = f"?{request.url.query}" if request.url.query else ""
+    for name, place in desk.alike.items():
+        yield f"{Places(run=name).of_run()}{rest}{query}", place
+
+
+def _etag(request: Request, shown: Sequence[Desk]) -> str:
+    """The state of the runs as this URL shows them, and of the answers that are still awaited."""
+    states = " ".join(f"{desk.version()} {desk.answers.count} {[*desk.alike]}" for desk in shown)
+    known = f"{request.url.path}?{request.url.query} {states}"
     return f'"{sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:20]}"'
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -34,7 +34,8 @@ class Desk:
     """A run, the name by which URLs call it and the `argument` by which commands do.
 
     Its index takes one question at a time: hold `lock` for it. What takes long and filters asks
-    `run.reopened()`, whose index is its own, so that no page waits for it.
+    `run.reopened()`, whose index is its own, so that no page waits for it. `alike` has the places
+    of the other runs of the same id by their names.
     """
 
     def __init__(self, run: Run, *, name: str, argument: str, others: Others) -> None:
@@ -45,6 +46,7 @@ class Desk:
         self.places = Places(run=name)
         self.lock = threading.RLock()
         self.answers = Answers()
+        self.alike: Mapping[str, str] = {}
 
     @property
     def crumbs(self) -> tuple[Crumb, Crumb]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rlvr.errors import RunNotFound
 from rlvr.remote import is_url
 from rlvr.runs import Run, find_runs
+from rlvr.utils.places import marked_name
 from rlvr.viewer.desk import Desk
 
 _OPEN = 8
@@ -19,20 +20,27 @@ _LOOK_S = 5.0
 
 
 class ServedRuns:
-    """Runs by the name that URLs call them: their ids, numbered where two are alike."""
+    """Runs by the name that URLs call them: their ids, marked from the second of an id on.
+
+    The first of an id is also found by its marked name, which commands print: they can't know which
+    one was met first.
+    """
 
     def __init__(self, root: str, *, only: Run | None = None) -> None:
         self.root = root
         self._only = only
         self._lock = threading.Lock()
         self._places: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}
+        self._marked: dict[str, str] = {}
         self._looked = float("-inf")
         self._desks: OrderedDict[str, Desk] = OrderedDict()
 
     @property
     def single(self) -> str | None:
-        """The name of the run, where one alone is shown."""
-        return None if self._only is None else self._only.id
+        """The name of the run, while it is the only one."""
+        names = self.names()
+        return names[0] if len(names) == 1 else None
 
     def names(self) -> list[str]:
         """The names of all runs, oldest first."""
@@ -48,21 +56,31 @@ class ServedRuns:
             NewerFormat: it was written by a newer rlvr.
         """
         with self._lock:
-            if name in self._desks:
-                self._desks.move_to_end(name)
-                return self._desks[name]
-            if name not in self._places:
+            known = self._known(name)
+            if known is None:
                 self._looked = float("-inf")
-            self._look()
-            if name not in self._places:
+                self._look()
+                known = self._known(name)
+            if known is None:
                 raise RunNotFound(f"no run {name!r} at {self.root}; the list of runs has them all.")
-            place = self._places[name]
-            run = self._only or _at(place)
-            desk = Desk(run, name=name, argument=shlex.quote(_typed(place)), others=self)
-            self._desks[name] = desk
+            desk = self._desks.get(known) or self._opened(known)
+            self._desks[known] = desk
+            self._desks.move_to_end(known)
             while len(self._desks) > _OPEN:
                 self._desks.popitem(last=False)
+            desk.alike = {
+                other: self._places[other] for other in self._names[desk.run.id] if other != known
+            }
             return desk
+
+    def _known(self, name: str) -> str | None:
+        """The name under which the run of that name, or of that marked name, is kept."""
+        return name if name in self._places else self._marked.get(name)
+
+    def _opened(self, name: str) -> Desk:
+        place = self._places[name]
+        run = self._only or _at(place)
+        return Desk(run, name=name, argument=shlex.quote(_typed(place)), others=self)
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -72,18 +90,12 @@ class ServedRuns:
         known = {place: name for name, place in self._places.items()}
         for run in runs:
             if run.place not in known:
-                name = _free(run.id, self._places)
+                marked = marked_name(run.id, run.place)
+                name = marked if run.id in self._names else run.id
                 self._places[name] = run.place
+                self._names.setdefault(run.id, []).append(name)
+                self._marked[marked] = name
         self._looked = now
-
-
-def _free(id: str, taken: dict[str, str]) -> str:
-    """The id, or the id with the first number that makes it another one."""
-    if id not in taken:
-        return id
-    return next(
-        name for name in (f"{id}~{at}" for at in range(2, len(taken) + 3)) if name not in taken
-    )
 
 
 def _at(place: str) -> Run:

@@ -36,8 +36,8 @@ def announced(standing: Standing, folder: Path | None = None) -> Iterator[None]:
             path.unlink()
 
 
-def port_of(place: str, folder: Path | None = None) -> int | None:
-    """The port of a viewer of this user that runs and shows the run at that place."""
+def standing_of(place: str, folder: Path | None = None) -> Standing | None:
+    """A viewer of this user that runs, has a port, and shows the run at that place."""
     for path in sorted((folder or _folder()).glob("*.json")):
         try:
             standing = Standing(**json.loads(path.read_text()))
@@ -47,7 +47,7 @@ def port_of(place: str, folder: Path | None = None) -> int | None:
             with suppress(OSError):
                 path.unlink()
         elif standing.port is not None and _shows(standing.root, place):
-            return standing.port
+            return standing
     return None
 
 

@@ -76,10 +76,12 @@ def number_text(measured: Number) -> str:
     return number(value, _DIGITS.get(measured.unit, 3)) + unit
 
 
-def verdict_values(verdict: Verdict, run: str, *, port: int = PORT) -> dict[str, Any]:
+def verdict_values(
+    verdict: Verdict, run: str, *, places: Places | None = None, port: int = PORT
+) -> dict[str, Any]:
     """All of a verdict, with the headline and, of each example, the command that opens it and its
-    URL in a viewer on that port."""
-    places = Places(run=verdict.run)
+    URL in a viewer on that port; `places` where that calls the run by another name than its id."""
+    places = places or Places(run=verdict.run)
     return {
         **plain(verdict),
         "headline": list(headline(verdict)),

@@ -56,6 +56,18 @@ def compare_page(runs: ServedRuns, asked: Asked) -> Page:
     return _runs(first.desk, second.desk)
 
 
+def compared(runs: ServedRuns, asked: Asked) -> tuple[Desk, ...]:
+    """The runs whose state decides what the page shows; none where one is still to be chosen.
+
+    Raises:
+        RunNotFound: one of them is not there.
+    """
+    named = [asked.text(name) for name in "ab"]
+    return tuple(
+        _named(runs, text).desk for text in named if text is not None and None not in named
+    )
+
+
 def _named(runs: ServedRuns, text: str) -> _Named:
     name, colon, id = text.partition(":")
     return _Named(desk=runs.desk(name), id=id if colon else None)
@@ -82,6 +94,7 @@ def _runs(a: Desk, b: Desk) -> Page:
         title=f"{a.name} and {b.name}",
         crumbs=(Crumb("runs", url="/"), Crumb(f"{a.name} and {b.name}")),
         command=f"rlvr parity {a.argument} {b.argument}",
+        live=True,
         refresh_s=3 if awaited else None,
         values={
             "sides": [_side(desk, label) for desk, label in zip(desks, "AB", strict=True)],

@@ -1,6 +1,6 @@
 """A page: which template shows which values, and the frame around it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -50,14 +50,16 @@ class Frame:
     """What surrounds every page.
 
     `nonce` lets the page's own style and script load and nothing else. `state` is a line on the run
-    and `damaged` the number of its files that could not be read. `etag` names the state of what the
-    page was made from. `inline` holds the style of a file that has no server.
+    and `damaged` the number of its files that could not be read. `alike` has (URL, place) of this
+    page of other runs of the same id. `etag` names the state of what the page was made from.
+    `inline` holds the style of a file that has no server.
     """
 
     version: str
     nonce: str = ""
     state: str = ""
     damaged: int = 0
+    alike: Sequence[tuple[str, str]] = ()
     etag: str = ""
     inline: str = ""
 
