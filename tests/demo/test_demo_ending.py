@@ -14,7 +14,7 @@ def printed() -> str:
     runs = {name: open_sample(name).run for name in ("upstream", "repaired")}
     console = Console(width=120, color_system=None, markup=False, emoji=False, highlight=False)
     with console.capture() as capture:
-        for part in ending(runs, {name: f"outputs/demo/{name}" for name in runs}):
+        for part in ending(runs, {name: f"outputs/demo/{name}" for name in runs}, "outputs/demo"):
             console.print(part, crop=False)
     return capture.get()
 
@@ -47,6 +47,7 @@ def test_the_last_lines_say_how_to_see_all_of_it(printed):
     commands = printed.split("── Next ──")[-1]
     assert commands.index("rlvr diagnose outputs/demo/upstream") < commands.index("rlvr show")
     assert "rlvr diagnose outputs/demo/repaired" in commands
+    assert "rlvr view outputs/demo  " in commands
 
 
 def test_what_follows_the_trajectories_fits_two_screens(printed):

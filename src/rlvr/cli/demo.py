@@ -76,7 +76,7 @@ def demo(
         }
         show_json("demo", settings=settings, runs=summaries(runs), verdicts=judged, places=places)
     else:
-        show(*ending(runs, places))
+        show(*ending(runs, places, shlex.quote(shown_path(output_dir))))
     if not keep:
         for run in runs.values():
             shutil.rmtree(run.path)

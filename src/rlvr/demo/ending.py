@@ -23,8 +23,11 @@ _OUTCOME = "exact_match"
 _WINDOW = 10  # steps; each holds 64 rollouts, so a mean over ten has a standard error below 0.02
 
 
-def ending(runs: Mapping[str, Run], places: Mapping[str, str]) -> list[RenderableType]:
-    """The closing pages. `places` names each run's folder as a command takes it."""
+def ending(runs: Mapping[str, Run], places: Mapping[str, str], folder: str) -> list[RenderableType]:
+    """The closing pages.
+
+    `places` names each run's folder, and `folder` that of all, as a command takes them.
+    """
     summarised = summaries(runs)
     name, run = list(runs.items())[-1]
     parts: list[RenderableType] = []
@@ -38,7 +41,7 @@ def ending(runs: Mapping[str, Run], places: Mapping[str, str]) -> list[Renderabl
         parts += [heading(f"The verdict on {part}"), _exact_match(summarised[part])]
         parts.append(verdict_in_short(verdict, run=places[part]))
     parts.append(heading("Next"))
-    parts += [layout.command(*line) for line in _commands(places, name)]
+    parts += [layout.command(*line) for line in _commands(places, name, folder)]
     return parts
 
 
@@ -74,11 +77,11 @@ def _examples(run: Run) -> list[tuple[str, Trajectory]]:
     ]
 
 
-def _commands(places: Mapping[str, str], name: str) -> list[tuple[str, str]]:
+def _commands(places: Mapping[str, str], name: str, folder: str) -> list[tuple[str, str]]:
     return [
         *((f"rlvr diagnose {place}", f"{run}: the whole verdict") for run, place in places.items()),
-        (f"rlvr show {places[name]}", f"the {name} run on a page"),
-        (f"rlvr show {places[name]} --max-reward 0.3", "what still goes wrong"),
+        (f"rlvr show {places[name]} --max-reward 0.3", f"what still goes wrong in {name}"),
+        (f"rlvr view {folder}", "all of it in a browser"),
     ]
 
 
