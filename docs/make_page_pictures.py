@@ -57,6 +57,7 @@ def paths() -> Mapping[str, str]:
         "trajectory": bad.of_trajectory(detailed.id),
         "tokens": bad.of_tokens(detailed.id),
         "rewards": good.of_rewards(),
+        "contrast": bad.of_contrast(),
         "tools": bad.of_tools(),
         "prompts": good.of_prompts(),
         "prompt": bad.of_prompt(detailed.example_id),

@@ -17,14 +17,14 @@ from rlvr.analysis.replicates import Wanted
 from rlvr.cli.asking import ask
 from rlvr.cli.comparing import compare_named
 from rlvr.cli.contrast import contrast_page
-from rlvr.cli.contrasting import Wanted as Contrasted
-from rlvr.cli.contrasting import contrast_run
 from rlvr.cli.opening import Opened, open_named, open_sample
 from rlvr.cli.paging import Page
 from rlvr.cli.prompt import example_page
 from rlvr.cli.rewards import examine as examine_rewards
 from rlvr.cli.tools import examine as examine_tools
 from rlvr.diagnosis import diagnose_run
+from rlvr.questions.contrasting import Wanted as Contrasted
+from rlvr.questions.contrasting import contrast_run
 from rlvr.questions.histories import named_example, read_example, read_table
 from rlvr.views.compare import comparison_picture
 from rlvr.views.plots import save_picture

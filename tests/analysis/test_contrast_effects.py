@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlvr.analysis.contrast import Feature, FeatureTable, Kind, contrast
+from rlvr.analysis.contrast import Effect, Feature, FeatureTable, Kind, contrast, telling_pair
 from rlvr.analysis.statistics import Z_95, benjamini_hochberg, student_p, student_t
 
 SIZE = 8
@@ -187,3 +187,19 @@ def test_benjamini_hochberg_is_that_of_the_paper():
     assert [q <= 0.05 for q in q_values] == [True] * 4 + [False] * 11
     assert q_values == sorted(q_values)
     assert benjamini_hochberg([]) == []
+
+
+def test_the_pair_that_tells_most_is_of_one_group_and_in_the_effects_direction():
+    values = np.array([[1.0], [9.0], [5.0], [2.0], [np.nan], [4.0], [7.0]])
+    calls = feature(0)
+    table = FeatureTable(features=(calls,), values=values)
+    success = np.array([True, False, True, False, True, True, False])
+    group = np.array([0, 0, 1, 1, 1, 2, 2])
+    shared = {"feature": calls, "success": 0, "failure": 0, "low": 0, "high": 0}
+    rest = {"standardised": 1, "p": 1, "q": 1, "groups": 3, "varying": 3}
+    for difference, pair in ((1.0, (2, 3)), (-1.0, (0, 1))):
+        effect = Effect(difference=difference, **shared, **rest)
+        assert telling_pair(table, effect, success=success, group=group) == pair
+    alone = np.array([0, 1, 2, 3, 4, 5, 6])
+    effect = Effect(difference=1.0, **shared, **rest)
+    assert telling_pair(table, effect, success=success, group=alone) is None

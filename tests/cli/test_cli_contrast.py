@@ -219,7 +219,7 @@ def test_a_torn_file_is_named_and_the_rest_compared(rlvr, folder, tmp_path, monk
 
 
 def test_many_groups_are_read_as_a_stated_portion(folder):
-    from rlvr.cli.contrasting import Wanted, contrast_run
+    from rlvr.questions.contrasting import Wanted, contrast_run
     from rlvr.runs import open_run
 
     found = contrast_run(open_run(folder / "linked"), Wanted(), most_groups=10)
@@ -264,9 +264,9 @@ def test_the_page_fits_its_terminal(folder, width):
     from rich.console import Console
 
     from rlvr.cli.contrast import contrast_page
-    from rlvr.cli.contrasting import Wanted, contrast_run
     from rlvr.cli.opening import Opened
     from rlvr.cli.paging import Page
+    from rlvr.questions.contrasting import Wanted, contrast_run
     from rlvr.runs import open_run
 
     run = open_run(folder / "linked")

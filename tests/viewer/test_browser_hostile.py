@@ -33,6 +33,8 @@ def paths_of(folder):
         places.of_rollouts(where=f"stop_reason = '{first.stop_reason}'"),
         places.of_rollouts(where=first.stop_reason),
         places.of_step(0),
+        places.of_contrast(),
+        places.of_contrast(component=first.stop_reason),
         places.of_tools(),
         places.of_rewards(),
         places.of_prompts(),

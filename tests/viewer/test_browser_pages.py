@@ -50,6 +50,7 @@ def pages():
         "tokens": places.of_tokens(detailed.id),
         "no tokens": places.of_tokens(first.id),
         "rewards": places.of_rewards(),
+        "contrast": places.of_contrast(),
         "tools": places.of_tools(),
         "prompts": places.of_prompts(),
         "prompt": places.of_prompt(first.example_id),
@@ -58,6 +59,7 @@ def pages():
         "comparison": places.of_comparison(repaired.id),
         "nothing": "/nowhere",
         "no rollouts": places.of_rollouts(where="step > 9000"),
+        "nothing to contrast": places.of_contrast(where="reward > 9000"),
         "wrong": places.of_rollouts(where="rewrd > 1"),
     }
 

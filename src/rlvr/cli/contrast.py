@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlvr.cli.contrasting import AlignedPair, Contrasted, Wanted, contrast_run, siblings
 from rlvr.cli.diagnose import named_runs, title_of
 from rlvr.cli.opening import SAMPLES, Opened, announce
 from rlvr.cli.output import say, show, show_json
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from rlvr.analysis.contrast import Action, Sibling
+    from rlvr.questions.contrasting import AlignedPair, Contrasted, Wanted
+    from rlvr.questions.siblings import Siblings
+    from rlvr.runs import Run
     from rlvr.views.terminal.contrast import Scope, ShownPair
 
 
@@ -69,6 +71,8 @@ def contrast(
     In JSON, NaN and the infinities are strings. Exit codes: 0 compared; 1 no group has both
     successes and failures, or nothing matches; 2 no such run or component, or wrong usage.
     """
+    from rlvr.questions.contrasting import Wanted
+
     if run is None and not sample:
         raise typer.BadParameter("name a run, or use --sample; `rlvr list` shows what there is.")
     asked = Wanted(
@@ -101,7 +105,9 @@ def contrast(
         raise typer.Exit(1)
 
 
-def _contrasted(opened: Opened, asked: Wanted) -> Contrasted:
+def _contrasted(opened: Opened, asked: "Wanted") -> "Contrasted":
+    from rlvr.questions.contrasting import contrast_run
+
     announce(opened)
     found = contrast_run(opened.run, asked)
     if not found.read:
@@ -110,7 +116,7 @@ def _contrasted(opened: Opened, asked: Wanted) -> Contrasted:
     return found
 
 
-def _why_none(found: Contrasted) -> str:
+def _why_none(found: "Contrasted") -> str:
     split = found.split
     if split.informative_groups:
         return "the messages of every group with successes and failures were pruned"
@@ -121,7 +127,7 @@ def _why_none(found: Contrasted) -> str:
     )
 
 
-def contrast_page(opened: Opened, found: Contrasted, page: Page) -> "RenderableType":
+def contrast_page(opened: Opened, found: "Contrasted", page: Page) -> "RenderableType":
     """What the terminal shows of a contrast: of its effects those that survive the correction, and
     at least five; on a later page the rest too."""
     from rlvr.views.terminal.contrast import contrast_view
@@ -134,7 +140,7 @@ def contrast_page(opened: Opened, found: Contrasted, page: Page) -> "RenderableT
     return contrast_view(_scope(opened, found), found.found, pairs, shown=effects)
 
 
-def _scope(opened: Opened, found: Contrasted) -> "Scope":
+def _scope(opened: Opened, found: "Contrasted") -> "Scope":
     from rlvr.views.terminal.contrast import Scope
 
     return Scope(
@@ -152,7 +158,7 @@ def _scope(opened: Opened, found: Contrasted) -> "Scope":
     )
 
 
-def _shown(opened: Opened, pair: AlignedPair) -> "ShownPair":
+def _shown(opened: Opened, pair: "AlignedPair") -> "ShownPair":
     from rlvr.views.terminal.contrast import ShownPair
 
     return ShownPair(
@@ -166,7 +172,7 @@ def _shown(opened: Opened, pair: AlignedPair) -> "ShownPair":
     )
 
 
-def _values(found: Contrasted, page: Page) -> dict[str, Any]:
+def _values(found: "Contrasted", page: Page) -> dict[str, Any]:
     split, effects = found.split, found.found
     return {
         "run": found.run,
@@ -199,7 +205,7 @@ def _values(found: Contrasted, page: Page) -> dict[str, Any]:
     }
 
 
-def _pair_values(pair: AlignedPair) -> dict[str, Any]:
+def _pair_values(pair: "AlignedPair") -> dict[str, Any]:
     return {
         "group_id": pair.group_id,
         "step": pair.step,
@@ -230,12 +236,12 @@ def _action(action: "Action | None") -> dict[str, Any] | None:
     return {"turn": action.turn, "call": action.call, "name": action.name, "shown": action.shown}
 
 
-def _group(opened: Opened, named: str, asked: Wanted, page: Page, *, as_json: bool) -> None:
+def _group(opened: Opened, named: str, asked: "Wanted", page: Page, *, as_json: bool) -> None:
     from dataclasses import replace
 
     from rlvr.analysis.contrast import by_turn, common_prefix
 
-    found = siblings(opened.run, named, asked)
+    found = _siblings(opened.run, named, asked)
     page = replace(page, total=len(found.siblings))
     some = found.siblings[page.offset : page.offset + page.limit]
     if as_json:
@@ -263,3 +269,22 @@ def _group(opened: Opened, named: str, asked: Wanted, page: Page, *, as_json: bo
         total=page.total,
     )
     show(siblings_view(group))
+
+
+def _siblings(run: "Run", group: str, asked: "Wanted") -> "Siblings":
+    """The rollouts of one group, named by its id or the only beginning of one, best first.
+
+    Raises:
+        ConfigurationError: it is a trajectory's id, or several ids begin so.
+        RecordNotFound: there is no such group.
+    """
+    from rlvr.cli.selection import find
+    from rlvr.questions.siblings import judged_siblings
+
+    members = find(run, group)
+    if not isinstance(members, list):
+        raise ConfigurationError(
+            f"{group!r} is a trajectory; its group is {members.group_id}, so write --group"
+            f" {members.group_id}."
+        )
+    return judged_siblings(run, members, component=asked.component, threshold=asked.threshold)

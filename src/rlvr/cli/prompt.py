@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rlvr.cli.contrasting import mode_of
 from rlvr.cli.diagnose import title_of
 from rlvr.cli.opening import Opened, announce, open_named, open_sample
 from rlvr.cli.output import say, show, show_bounded_json, show_json
 from rlvr.cli.paging import Page
 from rlvr.cli.plotting import PlotFile, check_plot, write_plot
 from rlvr.cli.selection import Where, chosen_steps
+from rlvr.questions.contrasting import mode_of
 from rlvr.questions.histories import (
     Example,
     History,

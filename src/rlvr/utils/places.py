@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 PORT = 8421
 """The port that a viewer takes unless told or taken; URLs printed where none runs have it."""
 
-Asked = Mapping[str, str | int | None]
+Asked = Mapping[str, str | int | float | None]
 """Parameters of a URL; those that are None are left out."""
 
 
@@ -107,6 +107,10 @@ class Places:
     def of_rewards(self, drawn: str = "", **asked: str | int | None) -> str:
         """The reward's components over time; `drawn` as of the tools."""
         return self._url(f"/rewards{_suffix(drawn)}", asked)
+
+    def of_contrast(self, **asked: str | int | float | None) -> str:
+        """What separates success from failure of the same prompt."""
+        return self._url("/contrast", asked)
 
     def of_prompt(self, example: str, **asked: str | int | None) -> str:
         """The attempts at one example over the steps."""

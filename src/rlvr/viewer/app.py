@@ -19,6 +19,7 @@ from rlvr.viewer.desk import Desk
 from rlvr.viewer.downloads import DOWNLOADS, file_name
 from rlvr.viewer.guard import Guard, Rules
 from rlvr.viewer.pages.compare import compare_page, compared
+from rlvr.viewer.pages.contrast import contrast_page
 from rlvr.viewer.pages.diagnosis import diagnosis_page, ledger_page
 from rlvr.viewer.pages.group import group_page
 from rlvr.viewer.pages.pair import pair_page
@@ -57,6 +58,7 @@ OF_A_RUN: dict[str, RunPage] = {
     "/p": prompts_page,
     "/p/{example:any}": prompt_page,
     "/rewards": rewards_page,
+    "/contrast": contrast_page,
     "/tools": tools_page,
 }
 """The pages below /r/RUN. A part of a path that can hold a slash stands at its end, or before a

@@ -1,5 +1,6 @@
 """What a request asks for, read from its URL."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -45,6 +46,23 @@ class Asked:
         if not value.lstrip("-").isdecimal() or not low <= int(value) <= high:
             raise ConfigurationError(f"{name} is {value!r}; write a number from {low} to {high}.")
         return int(value)
+
+    def decimal(self, name: str) -> float | None:
+        """A finite number among the parameters; None where it is absent.
+
+        Raises:
+            ConfigurationError: it is none.
+        """
+        value = self.text(name)
+        if value is None:
+            return None
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not math.isfinite(found):
+            raise ConfigurationError(f"{name} is {value!r}; write a number such as 0.5.")
+        return found
 
     def steps(self, name: str) -> int | range | None:
         """A step, or a span of steps as 10:20, 10: or :20; None where it is absent.

@@ -20,7 +20,7 @@ from rlvr.analysis.contrast.groups import (
     portion,
     split_groups,
 )
-from rlvr.analysis.contrast.pairs import Pair, typical_pairs
+from rlvr.analysis.contrast.pairs import Pair, telling_pair, typical_pairs
 from rlvr.analysis.contrast.parting import (
     TokenParting,
     parts_at,
@@ -60,6 +60,7 @@ __all__ = [
     "replies",
     "same_replies",
     "split_groups",
+    "telling_pair",
     "token_parting",
     "traits",
     "twins",

@@ -50,6 +50,33 @@ def typical_pairs(
     return tuple(ranked[:count])
 
 
+def telling_pair(
+    table: FeatureTable, effect: Effect, *, success: Mask, group: Ints
+) -> tuple[int, int] | None:
+    """The rows of a success and a failure of one group that differ most in the effect's direction;
+    None where no group has a value of both. Of equal ones the earlier group's."""
+    towards = -1.0 if effect.difference < 0 else 1.0
+    values = towards * table.values[:, table.features.index(effect.feature)]
+    (of_won, won), (of_lost, lost) = (
+        _highest(np.flatnonzero(side & np.isfinite(values)), sign * values, group)
+        for side, sign in ((success, 1.0), (~success, -1.0))
+    )
+    _, at_won, at_lost = np.intersect1d(of_won, of_lost, return_indices=True)
+    if not len(at_won):
+        return None
+    apart = values[won[at_won]] - values[lost[at_lost]]
+    most = int(np.argmax(apart))
+    return int(won[at_won[most]]), int(lost[at_lost[most]])
+
+
+def _highest(rows: Ints, values: Floats, group: Ints) -> tuple[Ints, Ints]:
+    """Of each group that has some of these rows, its number and the first row of the highest
+    value."""
+    ranked = rows[np.lexsort((rows, -values[rows], group[rows]))]
+    groups, first = np.unique(group[ranked], return_index=True)
+    return groups, ranked[first]
+
+
 def _scaled(table: FeatureTable, effect: Effect) -> tuple[Floats, float]:
     """A feature in standard deviations within groups, and the mean difference in the same."""
     deviation = effect.difference / effect.standardised

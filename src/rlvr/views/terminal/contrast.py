@@ -157,12 +157,11 @@ class _Effects:
 def _row(effect: Effect, wide: bool, room: int) -> Iterator[RenderableType]:
     alike = f" (as {', '.join(effect.same_as)})" if effect.same_as else ""
     yield Text(one_line(effect.feature.name + alike, room))
-    yield _value(effect, effect.success)
-    yield _value(effect, effect.failure)
-    yield Text(_difference(effect, effect.difference, unit=True), style=_colour(effect))
+    yield mean_text(effect, effect.success)
+    yield mean_text(effect, effect.failure)
+    yield Text(difference_text(effect), style=_colour(effect))
     if wide:
-        bounds = (_difference(effect, bound, unit=False) for bound in (effect.low, effect.high))
-        yield f"[{', '.join(bounds)}]"
+        yield interval_text(effect)
     yield number(effect.standardised, 2, sign=True)
     yield small(effect.q)
     if wide:
@@ -175,8 +174,20 @@ def _colour(effect: Effect) -> str:
     return layout.GOOD if effect.difference > 0 else layout.BAD
 
 
-def _value(effect: Effect, value: float) -> str:
+def mean_text(effect: Effect, value: float) -> str:
+    """A mean of the effect's feature."""
     return share(value) if effect.feature.kind.as_share else number(value, _digits(value))
+
+
+def difference_text(effect: Effect) -> str:
+    """Success minus failure, with its unit."""
+    return _difference(effect, effect.difference, unit=True)
+
+
+def interval_text(effect: Effect) -> str:
+    """The interval of the difference."""
+    bounds = (_difference(effect, bound, unit=False) for bound in (effect.low, effect.high))
+    return f"[{', '.join(bounds)}]"
 
 
 def _difference(effect: Effect, value: float, *, unit: bool) -> str:

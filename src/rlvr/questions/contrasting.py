@@ -1,25 +1,36 @@
-"""Read what a contrast needs, in portions: the columns of all rollouts, the messages of some."""
+"""What separates success from failure in a run: read in portions, the columns of all rollouts and
+the messages of some."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from rlvr.errors import ConfigurationError, RecordNotFound
+import numpy as np
+
+from rlvr.analysis.contrast import (
+    GROUP_COLUMNS,
+    AlignedRow,
+    Contrast,
+    Portion,
+    Rollouts,
+    Sibling,
+    Split,
+    Traits,
+    aligned_actions,
+    contrast,
+    evenly_spread,
+    feature_table,
+    first_difference,
+    portion,
+    split_groups,
+    telling_pair,
+    traits,
+    typical_pairs,
+)
+from rlvr.analysis.outcome import Measure, choose_measure
+from rlvr.errors import RecordNotFound
+from rlvr.questions.siblings import sibling_of
 from rlvr.record import Mode, Part
-
-if TYPE_CHECKING:
-    from rlvr.analysis.contrast import (
-        AlignedRow,
-        Contrast,
-        Portion,
-        Rollouts,
-        Sibling,
-        Split,
-        Traits,
-    )
-    from rlvr.analysis.outcome import Measure
-    from rlvr.questions.siblings import Siblings
-    from rlvr.runs import Run
+from rlvr.runs import Run
 
 MOST_GROUPS = 512
 """Groups whose messages are read: with 8 rollouts each some 4,000 rollouts, a few seconds."""
@@ -51,10 +62,10 @@ class AlignedPair:
 
     group_id: str
     step: int
-    success: "Sibling"
-    failure: "Sibling"
+    success: Sibling
+    failure: Sibling
     distance: float
-    rows: "tuple[AlignedRow, ...]"
+    rows: tuple[AlignedRow, ...]
     first_difference: int | None
 
 
@@ -62,49 +73,47 @@ class AlignedPair:
 class Contrasted:
     """All that the page says. `unscored` counts rollouts without a value of the measure; `read`
     are the groups whose messages were read, `read_rollouts` their rollouts and `read_steps` the
-    steps they are from; `remarks` say what the record lacks."""
+    steps they are from; `remarks` say what the record lacks. `shown_by` has for the name of each
+    effect's feature a success and a failure of one group in which it is most so."""
 
     run: str
     mode: Mode
     where: str | None
-    measure: "Measure"
+    measure: Measure
     rollouts: int
     unscored: int
-    split: "Split"
+    split: Split
     read: int
     read_rollouts: int
     read_steps: int
     prompts: int
-    found: "Contrast"
+    found: Contrast
     pairs: tuple[AlignedPair, ...]
+    shown_by: Mapping[str, tuple[str, str]]
     remarks: tuple[str, ...]
 
 
-def mode_of(run: "Run", asked: Mode | None) -> Mode:
+def mode_of(run: Run, asked: Mode | None) -> Mode:
     """Training where the run has any, else its evaluations, unless one is asked for."""
     if asked is not None:
         return asked
     return Mode.TRAIN if run.steps(Mode.TRAIN) or not run.steps(Mode.EVAL) else Mode.EVAL
 
 
-def contrast_run(run: "Run", asked: Wanted, *, most_groups: int = MOST_GROUPS) -> Contrasted:
+def contrast_run(run: Run, asked: Wanted, *, most_groups: int = MOST_GROUPS) -> Contrasted:
     """What separates success from failure within the groups of a run.
 
     Raises:
         ConfigurationError: there is no such component.
         RecordNotFound: no rollout matches.
     """
-    import numpy as np
-
-    from rlvr.analysis.contrast import contrast, feature_table, typical_pairs
-
     mode, rollouts, measure, split = _split(run, asked)
     chosen = _portion(run, rollouts, split, most_groups)
     rows = {id: row for row, id in enumerate(rollouts.ids)}
     named, found = [], []
-    for id, traits in _traits(run, mode, chosen):
+    for id, own in _traits(run, mode, chosen):
         named.append(id)
-        found.append(traits)
+        found.append(own)
     places = np.array([rows[id] for id in named], np.int64)
     table = feature_table(found)
     success = split.success[places]
@@ -129,33 +138,17 @@ def contrast_run(run: "Run", asked: Wanted, *, most_groups: int = MOST_GROUPS) -
             _aligned(run, measure, named[pair.success], named[pair.failure], pair.distance)
             for pair in pairs
         ),
+        shown_by={
+            effect.feature.name: (named[pair[0]], named[pair[1]])
+            for effect in effects.effects
+            for pair in [telling_pair(table, effect, success=success, group=group)]
+            if pair is not None
+        },
         remarks=_remarks(run),
     )
 
 
-def siblings(run: "Run", group: str, asked: Wanted) -> "Siblings":
-    """The rollouts of one group, named by its id or the only beginning of one, best first.
-
-    Raises:
-        ConfigurationError: it is a trajectory's id, or several ids begin so.
-        RecordNotFound: there is no such group.
-    """
-    from rlvr.cli.selection import find
-    from rlvr.questions.siblings import judged_siblings
-
-    members = find(run, group)
-    if not isinstance(members, list):
-        raise ConfigurationError(
-            f"{group!r} is a trajectory; its group is {members.group_id}, so write --group"
-            f" {members.group_id}."
-        )
-    return judged_siblings(run, members, component=asked.component, threshold=asked.threshold)
-
-
-def _split(run: "Run", asked: Wanted) -> "tuple[Mode, Rollouts, Measure, Split]":
-    from rlvr.analysis.contrast import GROUP_COLUMNS, Rollouts, split_groups
-    from rlvr.analysis.outcome import choose_measure
-
+def _split(run: Run, asked: Wanted) -> tuple[Mode, Rollouts, Measure, Split]:
     mode = mode_of(run, asked.mode)
     table = run.to_arrow(GROUP_COLUMNS, mode=mode, step=asked.steps, where=asked.where)
     if not table.num_rows:
@@ -176,21 +169,15 @@ def _passing(asked: Wanted) -> str:
     return "" if asked.steps is None else " at these steps"
 
 
-def _portion(run: "Run", rollouts: "Rollouts", split: "Split", most: int) -> "Portion":
+def _portion(run: Run, rollouts: Rollouts, split: Split, most: int) -> Portion:
     """The groups whose messages are read, of steps that still have them."""
-    import numpy as np
-
-    from rlvr.analysis.contrast import evenly_spread, portion
-
     without = run.pruning().steps_without(Part.MESSAGES)
     informative = np.unique(rollouts.numbers("step")[split.informative]).astype(int).tolist()
     steps = evenly_spread([step for step in informative if step not in without], MOST_STEPS)
     return portion(rollouts, split, steps, most=most)
 
 
-def _traits(run: "Run", mode: Mode, chosen: "Portion") -> "Iterator[tuple[str, Traits]]":
-    from rlvr.analysis.contrast import traits
-
+def _traits(run: Run, mode: Mode, chosen: Portion) -> Iterator[tuple[str, Traits]]:
     for step, ids in chosen.ids.items():
         wanted = frozenset(ids)
         for trajectory in run.trajectories(mode=mode, step=step, tokens=False):
@@ -199,11 +186,8 @@ def _traits(run: "Run", mode: Mode, chosen: "Portion") -> "Iterator[tuple[str, T
 
 
 def _aligned(
-    run: "Run", measure: "Measure", success: str, failure: str, distance: float
+    run: Run, measure: Measure, success: str, failure: str, distance: float
 ) -> AlignedPair:
-    from rlvr.analysis.contrast import aligned_actions, first_difference
-    from rlvr.questions.siblings import sibling_of
-
     won, lost = (run.trajectory(id) for id in (success, failure))
     left, right = (
         sibling_of(one, measure, success=success) for one, success in ((won, True), (lost, False))
@@ -220,6 +204,6 @@ def _aligned(
     )
 
 
-def _remarks(run: "Run") -> tuple[str, ...]:
+def _remarks(run: Run) -> tuple[str, ...]:
     said: Sequence[str] = [*map(str, run.damaged), *run.pruning().sentences]
     return tuple(said)
