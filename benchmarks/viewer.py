@@ -6,8 +6,9 @@
 
 A viewer in a process of its own is asked for each page as a browser asks: the first time, which
 opens the run, and again (the median of `--rounds`). Milliseconds are by the clock, `cpu` is the
-server's own time; memory is the server's peak after all pages. A real browser then opens a
-trajectory of 200 turns and the tokens of one of 100,000 until they are drawn.
+server's own time; memory is the server's peak after all pages, and beside it that of the largest
+process that it started for a question of the whole run. A real browser then opens a trajectory of
+200 turns and the tokens of one of 100,000 until they are drawn.
 """
 
 import argparse
@@ -19,9 +20,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,7 @@ LONG_RUN = "20260101-000000-10a6"
 TURNS, TOKENS = 200, 100_000
 JAVASCRIPT_BYTES, MEMORY_BYTES = 60_000, 300e6
 _WAIT_S = 600.0
+_LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +105,15 @@ _RLVR = (sys.executable, "-c", "from rlvr.cli import main; main()")
 
 
 def _of_a_run(path: Path, rounds: int) -> dict[str, Any]:
-    with _viewer(path) as (client, pid):
+    with _viewer(path) as (client, pid), _watched(pid) as largest:
         pages = _pages(path)
         asked = [_ask(client, pid, name, url, rounds) for name, url in pages.items()]
         peak = _peak_bytes(pid)
-    return {"pages": [asdict(one) for one in asked], "memory_bytes": peak}
+    return {
+        "pages": [asdict(one) for one in asked],
+        "memory_bytes": peak,
+        "aside_bytes": max(largest.values(), default=0),
+    }
 
 
 def _pages(path: Path) -> Mapping[str, str]:
@@ -186,8 +193,41 @@ def _cpu_s(pid: int) -> float:
 
 
 def _peak_bytes(pid: int) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    """The most memory that a process has had so far; 0 where it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(found[1]) * 1024 if found else 0
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[dict[int, int]]:
+    """The peaks of the processes that a process starts, by their ids, looked at all the while."""
+    largest: dict[int, int] = {}
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK_EVERY_S):
+            for child in _children(pid):
+                largest[child] = max(largest.get(child, 0), _peak_bytes(child))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield largest
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(child) for child in path.read_text().split()]
+    return found
 
 
 def _javascript() -> int:
@@ -312,7 +352,8 @@ def _print(found: Mapping[str, Any]) -> None:
         )
     memory, script = found["memory_bytes"], found["javascript_bytes"]
     console.print(
-        f"memory of the server {memory / 1e6:.0f} MB ({_met(memory, MEMORY_BYTES)} 300 MB);"
+        f"memory of the server {memory / 1e6:.0f} MB ({_met(memory, MEMORY_BYTES)} 300 MB), of a"
+        f" process beside it at most {found['aside_bytes'] / 1e6:.0f} MB;"
         f" JavaScript {script / 1e3:.1f} kB compressed ({_met(script, JAVASCRIPT_BYTES)} 60 kB)"
     )
 

@@ -10,7 +10,7 @@ from rlvr.runs import open_run
 from rlvr.viewer.app import build
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.guard import Rules
-from rlvr.viewer.served_runs import ServedRuns
+from rlvr.viewer.served_runs import ASIDE_FROM, ServedRuns
 from rlvr.viewer.serving import Listening, bind, server_of
 from rlvr.viewer.sharing import Beside
 
@@ -26,19 +26,21 @@ class Served:
     origin: str
 
 
-def runs_of(folder, *, only=True):
+def runs_of(folder, *, only=True, aside_from=ASIDE_FROM):
     """A run, or all runs below a folder."""
-    return ServedRuns(str(folder), only=open_run(folder) if only else None)
+    run = open_run(folder) if only else None
+    return ServedRuns(str(folder), only=run, aside_from=aside_from)
 
 
-def viewer_of(folder, *, only=True, hosts=()):
+def viewer_of(folder, *, only=True, hosts=(), aside_from=ASIDE_FROM):
     """The application over them."""
-    return build(runs_of(folder, only=only), Rules(token=TOKEN, cookie=COOKIE, hosts=hosts))
+    runs = runs_of(folder, only=only, aside_from=aside_from)
+    return build(runs, Rules(token=TOKEN, cookie=COOKIE, hosts=hosts))
 
 
-def client_of(folder, *, only=True):
+def client_of(folder, *, only=True, aside_from=ASIDE_FROM):
     """A signed-in client of it."""
-    app = viewer_of(folder, only=only)
+    app = viewer_of(folder, only=only, aside_from=aside_from)
     return TestClient(app, base_url="http://localhost", cookies={COOKIE: TOKEN})
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import pickle
 import stat
 
 import fsspec
@@ -65,6 +66,16 @@ def test_one_trajectory_is_opened_with_its_file_alone(memory, run_folder, caches
     assert [name for name in fetched(caches) if name.startswith("train-")] == [
         f"{id.rpartition('-')[0]}.parquet"
     ]
+
+
+def test_a_run_that_is_handed_to_another_process_is_opened_anew_there(memory, run_folder, caches):
+    put(run_folder, f"{memory}/a")
+    there = open_run(memory)
+    again = pickle.loads(pickle.dumps(there))
+    assert again.place == there.place
+    assert again.to_arrow().equals(there.to_arrow())
+    assert again.origin is not there.origin
+    assert again.origin.folder == there.origin.folder  # what one fetches, the other has
 
 
 def no_parquet(name, path):

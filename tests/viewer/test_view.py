@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,12 @@ def test_it_prints_its_url_serves_the_run_and_ends_quietly_on_ctrl_c(started, de
     _, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "Traceback" not in err
+
+
+def test_it_takes_no_memory_for_pandas(started):
+    process, said = started
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(said["url"]) as page:
+        assert 'id="steps"' in page.read().decode()  # Arrow has grouped the rollouts by step
+    assert "pyarrow" in Path(f"/proc/{process.pid}/maps").read_text()
+    assert "pandas" not in Path(f"/proc/{process.pid}/maps").read_text()

@@ -87,32 +87,46 @@ def needs_messages(portion: pa.Table) -> bool:
 
 def read_calls(portions: Iterable[pa.Table]) -> Calls:
     """The calls of all portions, each a table with CALL_COLUMNS in the order of the rollouts."""
-    known: list[bool] = []
     places: dict[str, int] = {}
-    entries: list[tuple[int, int, int, bool, bool, bool, float]] = []
+    known: list[bool] = []
+    parts = [_columns(())]
     for portion in portions:
-        messages = portion["completion"] if "completion" in portion.column_names else None
-        for at, text in enumerate(portion["tool_results"].to_pylist()):
-            completion = None if messages is None else messages[at].as_py()
-            calls = _calls(text, completion)
-            row = len(known)
-            known.append(calls is not None)
-            for call in calls or ():
-                entries.append((row, places.setdefault(call[0], len(places)), *call[1:]))
-    columns = list(zip(*entries, strict=True)) or [()] * 7
-    row_, tool, turn = (np.asarray(column, dtype=np.int64) for column in columns[:3])
-    raised, malformed, answered = (np.asarray(c, dtype=np.bool_) for c in columns[3:6])
+        parts.append(_columns(_entries(portion, places, known)))
+    row, tool, turn, raised, malformed, answered, seconds = map(
+        np.concatenate, zip(*parts, strict=True)
+    )
     return Calls(
         names=tuple(places),
-        row=row_,
+        row=row,
         tool=tool,
         turn=turn,
         raised=raised,
         malformed=malformed,
         answered=answered,
-        seconds=np.asarray(columns[6], dtype=np.float64),
+        seconds=seconds,
         known=np.asarray(known, dtype=np.bool_),
     )
+
+
+_Entry = tuple[int, int, int, bool, bool, bool, float]
+_TYPES = (np.int64, np.int64, np.int64, np.bool_, np.bool_, np.bool_, np.float64)
+
+
+def _entries(portion: pa.Table, places: dict[str, int], known: list[bool]) -> Iterator[_Entry]:
+    """Row, tool, turn, raised, malformed, answered, seconds of each call; numbers new names in
+    `places`, and appends for each rollout to `known` whether its calls can be read."""
+    messages = portion["completion"] if "completion" in portion.column_names else None
+    for at, text in enumerate(portion["tool_results"].to_pylist()):
+        calls = _calls(text, None if messages is None else messages[at].as_py())
+        row = len(known)
+        known.append(calls is not None)
+        for call in calls or ():
+            yield (row, places.setdefault(call[0], len(places)), *call[1:])
+
+
+def _columns(entries: Iterable[_Entry]) -> list[Any]:
+    columns = list(zip(*entries, strict=True)) or [()] * len(_TYPES)
+    return [np.asarray(column, type) for column, type in zip(columns, _TYPES, strict=True)]
 
 
 _Call = tuple[str, int, bool, bool, bool, float]

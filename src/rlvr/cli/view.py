@@ -58,6 +58,9 @@ def view(
 
     Exit codes: 0 ended by Ctrl-C; 2 no such run, or the port is taken.
     """
+    from rlvr.viewer.memory import spare_memory
+
+    spare_memory()
     from rlvr.viewer.serving import Listening, bind, serve
 
     runs = _served_runs(run, sample=sample)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -30,12 +31,15 @@ def lines_by_step(
     keys = np.stack([step[order], deciding[order]], axis=1)
     starts = np.flatnonzero(np.any(np.diff(keys, axis=0, prepend=keys[:1] - 1) != 0, axis=1))
     stops = np.append(starts[1:], len(order))
-    reasons, ids = tuple(Reason), evidence.rollouts.table["id"]
+    reasons, first = tuple(Reason), np.arange(len(order)) - np.repeat(starts, stops - starts)
+    # All at once: each look at a column of many chunks takes as long as the whole column.
+    shown = evidence.rollouts.table["id"].take(order[first < examples]).to_pylist()
+    some = iter(map(str, shown))
     found: dict[int, list[StepLine]] = {}
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         at, place = keys[start].tolist()
-        some = map(str, ids.take(order[start : min(stop, start + examples)]).to_pylist())
-        line = StepLine(reason=reasons[place], rollouts=stop - start, examples=tuple(some))
+        own = tuple(islice(some, min(stop - start, examples)))
+        line = StepLine(reason=reasons[place], rollouts=stop - start, examples=own)
         found.setdefault(at, []).append(line)
     return {at: tuple(lines) for at, lines in found.items()}
 

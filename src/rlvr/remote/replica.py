@@ -14,7 +14,9 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rlvr.errors import RemoteUnavailable, StoreError, StoreFull
 from rlvr.remote.place import ObjectState, RemoteFolder
@@ -65,6 +67,18 @@ class Replica:
         self._folders: Mapping[str, Sequence[str]] = {}
         self._held = sum(size for _, _, size in _fetched(cache))
         self._take(remote.list() if objects is None else objects)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process uses the same folder, and need not list the place anew."""
+        opened = partial(
+            Replica,
+            objects=self.objects,
+            most_bytes=self._most_bytes,
+            reserve_bytes=self._store.reserve_bytes,
+            look_every_s=self._look_every_s,
+            in_use_s=self._in_use_s,
+        )
+        return opened, (self.remote, self._cache)
 
     @property
     def size_bytes(self) -> int:

@@ -1,6 +1,6 @@
 """Reading the files of a run; what can't be read is noted and left out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -107,6 +107,15 @@ class Damage:
     def files(self) -> tuple[DamagedFile, ...]:
         """One error for each file, by path."""
         return tuple(self._found[path] for path in sorted(self._found))
+
+    @property
+    def by_file(self) -> Mapping[Path, DamagedFile]:
+        """The error of each file."""
+        return dict(self._found)
+
+    def learn(self, found: Mapping[Path, DamagedFile]) -> None:
+        """Take in what was noted elsewhere."""
+        self._found |= found
 
     def note(self, path: Path, error: Exception) -> None:
         """Note a file. A newer format is no damage, nor is an outage: their errors go on.

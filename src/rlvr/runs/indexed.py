@@ -148,7 +148,7 @@ class Held:
         self._tables.execute(f"CREATE OR REPLACE TABLE held.rollouts (rid BIGINT, {cells})")
 
     def _read(self, batches: Sequence[RecordedBatch], names: Sequence[str]) -> Iterator[pa.Table]:
-        """The columns of the batches, some hundred thousand rows at a time."""
+        """The columns of the batches, some ten thousand rows at a time."""
         schema = wanted_schema(names)
         with BatchReader(self._batches, self._damage) as reader:
             pieces = reader.pieces(batches, just(names), apart=False)

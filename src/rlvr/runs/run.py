@@ -1,7 +1,7 @@
 """One recorded run, read. A long module: what users ask a run stands in one class."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,10 @@ class Run:
         """The same run with an index of its own, for questions of another thread."""
         return Run(self.path, others=self.others, replica=self._replica)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process that is given the run opens it anew."""
+        return partial(Run, others=self.others, replica=self._replica), (self.path,)
+
     @property
     def place(self) -> str:
         """Where the run is: its folder, or its URL."""
@@ -121,6 +125,15 @@ class Run:
     def damage_met(self) -> tuple[DamagedFile, ...]:
         """The files that could not be read so far; unlike `damaged` it opens none to find more."""
         return self._damage.files
+
+    @property
+    def damage_by_file(self) -> Mapping[Path, DamagedFile]:
+        """`damage_met`, by the path of each file."""
+        return self._damage.by_file
+
+    def note_damage(self, damage: Mapping[Path, DamagedFile]) -> None:
+        """Take in what was met elsewhere, in the same run opened anew."""
+        self._damage.learn(damage)
 
     def trajectories(
         self,
@@ -325,6 +338,14 @@ class Run:
     def vocabulary(self) -> tuple[str, ...]:
         """The text of each token id, from 0 on; empty where it was not recorded."""
         return self._damage.parsed(self.path / VOCABULARY_FILE, decode_vocabulary) or ()
+
+    @property
+    def known_rollouts(self) -> int:
+        """How many it has at least: by the counts of its processes or the footers of compacted
+        files, whichever know of more; no other file is opened."""
+        segments = (batch.place.segment for batch in self._batches.all())
+        compacted = sum(segment.rows for segment in segments if segment is not None)
+        return max(self.status().recorded, compacted)
 
     @property
     def size_bytes(self) -> int:

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from rlvr.viewer.aside import AnswerLost
+from rlvr.viewer.memory import give_back
+
 Value = TypeVar("Value")
 
 PATIENCE_S = 1.5
-"""So long a page waits for an answer before it says that it is awaited."""
+"""So long a page waits for an answer before it says that it is awaited: from when it was first
+asked for, so that a page does not wait once more for what takes long."""
 
 _MOST = 200
 """Answers that are kept; those asked for longest ago go first."""
@@ -40,6 +44,7 @@ class _Kept:
     value: Any = None
     error: Exception | None = None
     asked: str = ""
+    began: float = 0.0
     rest_s: float = 0.0
     ended: float = 0.0
     done: threading.Event = field(default_factory=threading.Event)
@@ -73,6 +78,8 @@ class Answers:
     ) -> Answer[Value]:
         """The answer of that name for that state; one question of a name is worked on at a time.
 
+        What was lost is worked on once more for the next who asks.
+
         Raises:
             Exception: what the question raised.
         """
@@ -80,16 +87,20 @@ class Answers:
             kept = self._of_name(name)
             if kept.version != version and not kept.asked:
                 kept.asked, kept.done = version, threading.Event()
+                kept.began = time.monotonic()
                 work = threading.Thread(
                     target=self._work, args=(kept, compute), name=f"rlvr-{name}", daemon=True
                 )
                 work.start()
             waits = kept.version != version
         if waits:
-            kept.done.wait(patience_s)
+            kept.done.wait(max(kept.began + patience_s - time.monotonic(), 0.0))
         with self._lock:
             if kept.error is not None:
-                raise kept.error
+                error = kept.error
+                if isinstance(error, AnswerLost):
+                    kept.version, kept.error = "", None
+                raise error
             return Answer(value=kept.value, current=kept.version == version)
 
     def _of_name(self, name: str) -> _Kept:
@@ -119,6 +130,7 @@ class Answers:
                 if value is not None:
                     kept.value = value
                 kept.done.set()
+            give_back()
 
 
 class _Patient(Answers):

@@ -15,6 +15,10 @@ from rlvr.viewer.desk import Desk
 _OPEN = 8
 """Runs that stay open with their indexes; the one that was asked longest ago is closed for more."""
 
+ASIDE_FROM = 20_000
+"""Rollouts from which on a run's long questions are worth a process of their own, which takes a
+second to start."""
+
 _LOOK_S = 5.0
 """A folder of runs is walked at most this often."""
 
@@ -24,10 +28,13 @@ class ServedRuns:
 
     The first of an id is also found by its marked name, which commands print: they can't know which
     one was met first.
+
+    `aside_from` is that of their desks.
     """
 
-    def __init__(self, root: str, *, only: Run | None = None) -> None:
+    def __init__(self, root: str, *, only: Run | None = None, aside_from: int = ASIDE_FROM) -> None:
         self.root = root
+        self._aside_from = aside_from
         self._only = only
         self._lock = threading.Lock()
         self._places: dict[str, str] = {}
@@ -80,7 +87,13 @@ class ServedRuns:
     def _opened(self, name: str) -> Desk:
         place = self._places[name]
         run = self._only or _at(place)
-        return Desk(run, name=name, argument=shlex.quote(_typed(place)), others=self)
+        return Desk(
+            run,
+            name=name,
+            argument=shlex.quote(_typed(place)),
+            others=self,
+            aside_from=self._aside_from,
+        )
 
     def _look(self) -> None:
         now = time.monotonic()

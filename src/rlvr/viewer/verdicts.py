@@ -1,4 +1,4 @@
-"""The verdict on a run, made beside the pages."""
+"""The verdict on a run, made beside the pages: one of the questions that read a whole run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +15,7 @@ from rlvr.diagnosis import (
     load_evidence,
 )
 from rlvr.diagnosis.fates import share_by_step
+from rlvr.runs import Run
 from rlvr.viewer.answers import Answer
 from rlvr.viewer.desk import Desk
 
@@ -68,29 +69,37 @@ def judged_of(
     """
     beside = asked.beside
     named = "" if beside is None else beside.name
-    version = desk.version() + ("" if beside is None else f" {beside.version()}")
-    return desk.answers.of(
+    return desk.whole(
         f"verdict {asked.since} {named} {asked.where or ''}",
-        version,
-        lambda: _judged(desk, asked),
+        judged_alone if beside is None else judged_beside,
+        asked.since,
+        asked.where,
+        (desk.argument, (beside or desk).argument),
+        beside=beside,
         patience_s=patience_s,
     )
 
 
-def _judged(desk: Desk, asked: Judging) -> Judged:
-    beside = asked.beside
-    run = desk.run if asked.where is None else desk.run.reopened()
-    evidence = load_evidence(run, since=asked.since, where=asked.where)
-    parity = compare_with(
-        run,
-        None if beside is None else beside.run.reopened(),
-        since=asked.since,
-        where=asked.where,
-        called=(desk.argument, (beside or desk).argument),
-    )
-    verdict = diagnose(replace(evidence, parity=parity))
+def judged_alone(run: Run, since: int | None, where: str | None, called: tuple[str, str]) -> Judged:
+    """The verdict on a run, beside its own evaluations; `called` is how commands name the two."""
+    return _judged(run, None, since, where, called)
+
+
+def judged_beside(
+    run: Run, evaluation: Run, since: int | None, where: str | None, called: tuple[str, str]
+) -> Judged:
+    """The verdict on a run beside an evaluation that is a run of its own."""
+    return _judged(run, evaluation.reopened(), since, where, called)
+
+
+def _judged(
+    run: Run, evaluation: Run | None, since: int | None, where: str | None, called: tuple[str, str]
+) -> Judged:
+    own = run if where is None else run.reopened()
+    evidence = load_evidence(own, since=since, where=where)
+    parity = compare_with(own, evaluation, since=since, where=where, called=called)
     return Judged(
-        verdict=verdict,
+        verdict=diagnose(replace(evidence, parity=parity)),
         members=_members(evidence),
         sound_by_step=tuple(share_by_step(evidence, Fate.SOUND)),
     )

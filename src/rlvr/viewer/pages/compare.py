@@ -6,9 +6,10 @@ from typing import Any
 
 from rlvr.analysis import RunSummary
 from rlvr.errors import ConfigurationError, RlvrError
-from rlvr.parity import Parity, Standing, compare_runs
+from rlvr.parity import Parity, Standing
 from rlvr.parity.wording import level, points, span
 from rlvr.record import Mode
+from rlvr.viewer import whole_run
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.pages.pair import pair_of, trajectory_of
@@ -167,13 +168,10 @@ def _parity(a: Desk, b: Desk) -> dict[str, Any]:
     same = a is b
     if same and not all(a.run.steps(mode) for mode in Mode):
         return {"awaited": False, "said": "It is one run, which has nothing to be set beside."}
-    other = None if same else b.run
-
-    def compared() -> Parity:
-        return compare_runs(a.run, other, called=(a.argument, b.argument))
-
     try:
-        found = a.answers.of(f"parity {b.name}", f"{a.version()} {b.version()}", compared).value
+        found = a.whole(
+            f"parity {b.name}", whole_run.parity, (a.argument, b.argument), beside=b
+        ).value
     except RlvrError as error:
         return {"awaited": False, "said": str(error)}
     if found is None:

@@ -6,12 +6,13 @@ from typing import Any
 
 from rlvr.analysis.contrast import Action, Effect, Sibling
 from rlvr.errors import RecordNotFound
-from rlvr.questions.contrasting import AlignedPair, Contrasted, Wanted, contrast_run
+from rlvr.questions.contrasting import AlignedPair, Contrasted, Wanted
 from rlvr.utils.places import turn_anchor
+from rlvr.viewer import whole_run
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.pages.run import waiting
-from rlvr.viewer.pages.sliced import Slice, asked_run, slice_of
+from rlvr.viewer.pages.sliced import Slice, slice_of
 from rlvr.views.terminal.contrast import (
     MOST_ACTIONS,
     difference_text,
@@ -45,11 +46,8 @@ def contrast_page(desk: Desk, asked: Asked) -> Page:
     )
     said = ""
     try:
-        answer = desk.answers.of(
-            f"contrast {wanted}",
-            desk.version(),
-            lambda: contrast_run(asked_run(desk, chosen), wanted),
-            patience_s=_PATIENCE_S,
+        answer = desk.whole(
+            f"contrast {wanted}", whole_run.contrast, wanted, patience_s=_PATIENCE_S
         )
     except RecordNotFound as error:
         answer, said = None, str(error.args[0])

@@ -11,16 +11,17 @@ from rlvr.errors import RecordNotFound
 from rlvr.questions.histories import (
     Example,
     History,
-    Table,
     read_example,
     read_table,
     tallies,
 )
 from rlvr.record import Mode
+from rlvr.viewer import whole_run
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.indexing import indexed
 from rlvr.viewer.pages.run import waiting
+from rlvr.viewer.whole_run import Examples
 from rlvr.views.terminal.prompt import share_line, solved_text
 from rlvr.views.terminal.text import one_line, share
 from rlvr.views.web import Crumb, Page
@@ -40,9 +41,9 @@ def prompts_page(desk: Desk, asked: Asked) -> Page:
     known = _all(desk)
     if known is None:
         return waiting(desk, "following the examples", tab="prompts")
-    modes = [mode for mode in Mode if known["courses"][mode]]
+    modes = [mode for mode in Mode if known.courses[mode]]
     mode = asked.mode("mode") or (modes[0] if modes else Mode.TRAIN)
-    every: Sequence[Course] = known["courses"][mode]
+    every: Sequence[Course] = known.courses[mode]
     change = asked.choice("change", ("", *(one.value for one in Change)), "")
     sort = asked.choice("sort", _SORTS, "visits")
     text = asked.text("q")
@@ -67,7 +68,7 @@ def prompts_page(desk: Desk, asked: Asked) -> Page:
         command=_list_command(desk, mode, change, sort),
         live=True,
         values={
-            "solved_by": known["solved_by"],
+            "solved_by": _solved_by(known),
             "mode": mode.value,
             "modes": [one.value for one in modes],
             "change": change,
@@ -94,9 +95,8 @@ def prompt_page(desk: Desk, asked: Asked) -> Page:
     known = _all(desk)
     if known is None or not indexed(desk):
         return waiting(desk, "following the examples", tab="prompts")
-    judged = known["table"]
     found = desk.answers.of(
-        f"example {name}", desk.version(), lambda: _example(desk, judged, name)
+        f"example {name}", desk.version(), lambda: _example(desk, known, name)
     ).value
     if found is None:
         return waiting(desk, "following the example", tab="prompts")
@@ -124,43 +124,28 @@ def prompt_page(desk: Desk, asked: Asked) -> Page:
     )
 
 
-def _all(desk: Desk) -> dict[str, Any] | None:
+def _all(desk: Desk) -> Examples | None:
     """The courses of all examples by mode; None while they are made for the first time."""
-
-    def made() -> dict[str, Any]:
-        table = _table(desk)
-        if table is None:
-            return {"courses": dict.fromkeys(Mode, ()), "solved_by": "", "table": None}
-        return {
-            "courses": {mode: table.courses(mode) for mode in Mode},
-            "solved_by": solved_text(table.measure, table.solved_from),
-            "table": replace(table, rows=table.rows.slice(0, 0), names=()),
-        }
-
-    return desk.answers.of("examples", desk.version(), made).value
+    return desk.whole("examples", whole_run.examples).value
 
 
-def _table(desk: Desk) -> Table | None:
-    """The columns of all rollouts; None where none is recorded."""
-    try:
-        return read_table(desk.run, component=None, threshold=None)
-    except RecordNotFound:
-        return None
-
-
-def _example(desk: Desk, judged: Table | None, name: str) -> Example:
+def _example(desk: Desk, known: Examples, name: str) -> Example:
     """The example, judged as all of them are; its rollouts alone are read."""
     try:
         with desk.lock:
             table = read_table(desk.run, component=None, threshold=None, where=_where(name))
     except RecordNotFound:
         table = None
-    if judged is None or table is None or name not in table.names:
+    if known.measure is None or table is None or name not in table.names:
         raise RecordNotFound(
             f"no example {name!r} in {desk.name}; the list of prompts has them all."
         )
-    own = replace(table, measure=judged.measure, solved_from=judged.solved_from)
+    own = replace(table, measure=known.measure, solved_from=known.solved_from)
     return read_example(own, name)
+
+
+def _solved_by(known: Examples) -> str:
+    return "" if known.measure is None else solved_text(known.measure, known.solved_from)
 
 
 def _changed(course: Course) -> tuple[bool, float, str]:

@@ -1,16 +1,17 @@
 """`/r/RUN/rewards`: what does each component of the reward do, and which of them decide?"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rlvr.analysis.rewards import ComponentUse, RewardUse
-from rlvr.questions.reading import Ids, ids_by_decision, read_rewards
+from rlvr.questions.reading import Ids
+from rlvr.viewer import whole_run
 from rlvr.viewer.answers import Answer
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.pages.run import waiting
-from rlvr.viewer.pages.sliced import SHOWN_IDS, Slice, asked_run, passing, slice_of
+from rlvr.viewer.pages.sliced import Slice, passing, slice_of
+from rlvr.viewer.whole_run import RewardsExamined
 from rlvr.views.plots import Picture
 from rlvr.views.rewards import (
     bounds,
@@ -27,14 +28,6 @@ from rlvr.views.web.charts import Chart, Series, chart
 
 _CURVES = 6
 _MATRIX = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
-    """The components, and for each some rollouts that show its part in the advantages."""
-
-    use: RewardUse
-    ids: Mapping[str, Mapping[str, Ids]]
 
 
 def rewards_page(desk: Desk, asked: Asked) -> Page:
@@ -82,13 +75,8 @@ def rewards_picture(desk: Desk, asked: Asked) -> Picture | None:
     return None if found is None else reward_picture(found.use, title=chosen.named(desk.run))
 
 
-def _examined(desk: Desk, chosen: Slice, patience_s: float) -> Answer[Examined]:
-    def examine() -> Examined:
-        use, table = read_rewards(asked_run(desk, chosen), chosen.filters)
-        weights = desk.run.info.components if desk.run.info else {}
-        return Examined(use=use, ids=ids_by_decision(table, weights, SHOWN_IDS))
-
-    return desk.answers.of(f"rewards {chosen}", desk.version(), examine, patience_s=patience_s)
+def _examined(desk: Desk, chosen: Slice, patience_s: float) -> Answer[RewardsExamined]:
+    return desk.whole(f"rewards {chosen}", whole_run.rewards, chosen.filters, patience_s=patience_s)
 
 
 def _component(desk: Desk, chosen: Slice, one: ComponentUse) -> dict[str, Any]:

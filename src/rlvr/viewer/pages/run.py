@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rlvr.analysis import SUMMARY_COLUMNS, RunSummary, StepRow, summarise
+from rlvr.analysis import RunSummary, StepRow
 from rlvr.analysis.evidence import EvidenceSummary
 from rlvr.record import RunInfo
+from rlvr.viewer import whole_run
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.verdicts import verdict_of
@@ -53,9 +54,7 @@ def run_page(desk: Desk, asked: Asked) -> Page:
 
 def summary_of(desk: Desk) -> RunSummary | None:
     """The run's summary, or its last one while a newer is made; None where there is none yet."""
-    return desk.answers.of(
-        "summary", desk.version(), lambda: summarise(desk.run.to_arrow(SUMMARY_COLUMNS))
-    ).value
+    return desk.whole("summary", whole_run.summary).value
 
 
 def waiting(desk: Desk, doing: str, *, tab: str) -> Page:

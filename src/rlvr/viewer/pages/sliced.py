@@ -12,9 +12,6 @@ from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.views.terminal.text import one_line
 
-SHOWN_IDS = 40
-"""Rollouts that a number opens where no filter says which they are."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
@@ -88,8 +85,3 @@ def passing(desk: Desk, ids: Sequence[str]) -> str:
 def quoted(text: str) -> str:
     """A text as an expression writes it."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def asked_run(desk: Desk, chosen: Slice) -> Run:
-    """The run for a long question: with an index of its own where it filters."""
-    return desk.run if chosen.where is None else desk.run.reopened()

@@ -9,12 +9,12 @@ from rlvr.analysis import SUMMARY_COLUMNS, summarise
 from rlvr.analysis.evidence import summarise_evidence
 from rlvr.analysis.group_rows import GROUP_ROW_COLUMNS, GroupOfStep, group_rows
 from rlvr.analysis.histogram import histogram
-from rlvr.analysis.updates import UpdateRow, by_update
-from rlvr.diagnosis.fates import StepLine, lines_by_step
+from rlvr.analysis.updates import by_update
+from rlvr.diagnosis.fates import StepLine
 from rlvr.diagnosis.ledger import Fate
-from rlvr.diagnosis.loading import load_rollouts
 from rlvr.errors import RecordNotFound
-from rlvr.record import MetricRow, Mode
+from rlvr.record import Mode
+from rlvr.viewer import whole_run
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.pages.run import evidence_facts
@@ -23,6 +23,7 @@ from rlvr.views.web.bars import drawn_histogram
 
 _COLUMNS = tuple(dict.fromkeys((*SUMMARY_COLUMNS, *GROUP_ROW_COLUMNS)))
 _GROUPS = 100
+_PATIENCE_S = 0.3
 
 
 def step_page(desk: Desk, asked: Asked) -> Page:
@@ -160,9 +161,7 @@ def _more(desk: Desk, step: int, mode: Mode, first: int, total: int) -> dict[str
 
 def _ledger(desk: Desk, step: int) -> dict[str, Any] | None:
     """The lines of the step; None while the run's ledger is made, for the first time or anew."""
-    answer = desk.answers.of(
-        "fates", desk.version(), lambda: lines_by_step(load_rollouts(desk.run))
-    )
+    answer = desk.whole("fates", whole_run.fates, patience_s=_PATIENCE_S)
     if answer.value is None or (not answer.current and step not in answer.value):
         return None
     lines = answer.value.get(step, ())
@@ -191,26 +190,14 @@ def _histogram(desk: Desk, step: int, mode: Mode, table: pa.Table) -> Any:
     return drawn_histogram(histogram(table["reward"].to_pylist()), name="reward", url=url)
 
 
-def _updates(desk: Desk, table: pa.Table) -> tuple[UpdateRow, ...]:
-    return by_update(desk.run.updates_of(map(str, table["id"].to_pylist())))
-
-
 def _metrics(desk: Desk, step: int, mode: Mode) -> dict[str, Any] | None:
     """What the trainer logged of the step; None while it is read.
 
     What is logged of an update stands under the number of the next step, since it is counted.
     """
-    logged = desk.answers.of("metrics", desk.version(), lambda: _by_step(desk.run.metrics())).value
+    logged = desk.whole("metrics", whole_run.logged, patience_s=_PATIENCE_S).value
     if logged is None:
         return None
     at = step + 1 if mode is Mode.TRAIN else step
     values = logged.get((mode.value, at), {})
     return {"step": at, "values": sorted(values.items())}
-
-
-def _by_step(rows: Sequence[MetricRow]) -> dict[tuple[str, int], dict[str, float]]:
-    """The last value of each metric, by mode and step."""
-    found: dict[tuple[str, int], dict[str, float]] = {}
-    for row in rows:
-        found.setdefault((row.mode, row.step), {}).update(row.values)
-    return found

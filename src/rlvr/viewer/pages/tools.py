@@ -1,24 +1,23 @@
 """`/r/RUN/tools`: is tool use drifting?"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rlvr.analysis.calls import NO_NAME, NOT_OFFERED, OTHERS
 from rlvr.analysis.tooling import ToolLine, ToolsUse
-from rlvr.questions.reading import Ids, ToolIds, read_tools
+from rlvr.questions.reading import ToolIds
+from rlvr.viewer import whole_run
 from rlvr.viewer.answers import Answer
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.pages.run import waiting
 from rlvr.viewer.pages.sliced import (
-    SHOWN_IDS,
     Slice,
-    asked_run,
     passing,
     quoted,
     slice_of,
 )
+from rlvr.viewer.whole_run import ToolsExamined
 from rlvr.views.plots import Picture
 from rlvr.views.terminal.text import number, seconds, share
 from rlvr.views.tools import change_text, difference_of, headline, real_tools, tool_picture
@@ -26,15 +25,6 @@ from rlvr.views.web import Crumb, Page
 from rlvr.views.web.charts import Chart, Mark, Series, chart
 
 _CURVES = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
-    """How the tools are used, and for each tool and order of calls some rollouts that show it."""
-
-    use: ToolsUse
-    by_tool: dict[str, ToolIds]
-    by_pattern: list[Ids]
 
 
 def tools_page(desk: Desk, asked: Asked) -> Page:
@@ -82,16 +72,8 @@ def tools_picture(desk: Desk, asked: Asked) -> Picture | None:
     return None if found is None else tool_picture(found.use, title=chosen.named(desk.run))
 
 
-def _examined(desk: Desk, chosen: Slice, patience_s: float) -> Answer[Examined]:
-    def examine() -> Examined:
-        reading = read_tools(asked_run(desk, chosen), chosen.filters)
-        return Examined(
-            use=reading.use,
-            by_tool=reading.ids_by_tool(SHOWN_IDS),
-            by_pattern=reading.ids_by_pattern(SHOWN_IDS),
-        )
-
-    return desk.answers.of(f"tools {chosen}", desk.version(), examine, patience_s=patience_s)
+def _examined(desk: Desk, chosen: Slice, patience_s: float) -> Answer[ToolsExamined]:
+    return desk.whole(f"tools {chosen}", whole_run.tools, chosen.filters, patience_s=patience_s)
 
 
 def _tool(desk: Desk, chosen: Slice, line: ToolLine, by_tool: dict[str, ToolIds]) -> dict[str, Any]:
