@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from rlvr.analysis.columns import Columns, Floats, Ints, Mask
 from rlvr.analysis.within import FLAT_SPREAD, deciders, deviations
@@ -44,6 +43,15 @@ class Part:
     vanishes: Mask
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideOutcome:
+    """Rollouts that are so, of those that could be: (hits, trials), shape (rollouts,) each; as
+    `OutcomeUse` says."""
+
+    agrees: tuple[Mask, Mask]
+    elsewhere: tuple[Mask, Mask]
+
+
 def signs_of(columns: Columns, group: Ints, weights: Mapping[str, float]) -> Signs:
     """The signs of the advantages of a table with REWARD_COLUMNS; `weights` are known ones."""
     reward, advantage = columns.numbers("reward"), columns.numbers("advantage")
@@ -78,18 +86,33 @@ def part_of(signs: Signs, name: str) -> Part:
     )
 
 
-def deciding_rows(table: pa.Table, weights: Mapping[str, float]) -> dict[str, dict[str, Ints]]:
-    """The rows of a table with REWARD_COLUMNS whose advantages each component decides, and those
-    that would flip or vanish without it."""
-    columns = Columns(table=table)
-    known = {n: weights[n] for n in columns.component_names if np.isfinite(weights.get(n, np.nan))}
-    signs = signs_of(columns, columns.codes("group_id"), known)
-    found = {}
-    for name in known if signs.moved.any() else ():
-        part = part_of(signs, name)
-        masks = {"decides": part.decides, "flips": part.flips, "vanishes": part.vanishes}
-        found[name] = {what: np.flatnonzero(mask) for what, mask in masks.items()}
-    return found
+def weighted_deviations(
+    columns: Columns, group: Ints, weights: Mapping[str, float]
+) -> dict[str, Floats]:
+    """The deviations of each component that counts from its group's mean, times its weight."""
+    return {
+        name: weights.get(name, 1.0) * deviations(columns.component(name), group)
+        for name in columns.component_names
+        if weights.get(name, 1.0)
+    }
+
+
+def opposed(first: Floats, second: Floats) -> tuple[Mask, Mask]:
+    """Rollouts in which the two deviate to opposite sides, of those in which both deviate."""
+    both = np.asarray((np.abs(first) > FLAT_SPREAD) & (np.abs(second) > FLAT_SPREAD))
+    return np.asarray(both & (first * second < 0)), both
+
+
+def beside_outcome(deviation: Floats, group: Ints, signs: Signs) -> BesideOutcome:
+    """The advantages beside the outcome's deviations from its groups' means."""
+    moved = signs.moved
+    deviates = np.abs(deviation) > FLAT_SPREAD
+    varies = np.bincount(group, weights=deviates, minlength=_count(group)) > 0
+    tried = np.asarray(moved & deviates)
+    return BesideOutcome(
+        agrees=(np.asarray(tried & (signs.sign * deviation > 0)), tried),
+        elsewhere=(np.asarray(moved & ~varies[group]), moved),
+    )
 
 
 def _count(group: Ints) -> int:

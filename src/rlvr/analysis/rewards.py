@@ -12,7 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from rlvr.analysis.columns import Columns, Ints
-from rlvr.analysis.deciding import Signs, part_of, signs_of
+from rlvr.analysis.deciding import (
+    Signs,
+    beside_outcome,
+    opposed,
+    part_of,
+    signs_of,
+    weighted_deviations,
+)
 from rlvr.analysis.statistics import Z_95, Share
 from rlvr.analysis.within import (
     FLAT_SPREAD,
@@ -235,24 +242,16 @@ def _decisions(name: str, signs: Signs, group: Ints, step: Ints) -> Decisions | 
 def _pairs(
     columns: Columns, group: Ints, weights: Mapping[str, float]
 ) -> tuple[ComponentPair, ...]:
-    moved = {
-        name: weights.get(name, 1.0) * deviations(columns.component(name), group)
-        for name in columns.component_names
-        if weights.get(name, 1.0)
-    }
-    found = []
-    for first, second in combinations(moved, 2):
-        x, y = moved[first], moved[second]
-        both = np.asarray((np.abs(x) > FLAT_SPREAD) & (np.abs(y) > FLAT_SPREAD))
-        found.append(
-            ComponentPair(
-                first=first,
-                second=second,
-                within=correlation(x, y, group, z=Z_95),
-                opposed=share_of(x * y < 0, both, group),
-            )
+    moved = weighted_deviations(columns, group, weights)
+    return tuple(
+        ComponentPair(
+            first=first,
+            second=second,
+            within=correlation(moved[first], moved[second], group, z=Z_95),
+            opposed=share_of(*opposed(moved[first], moved[second]), group),
         )
-    return tuple(found)
+        for first, second in combinations(moved, 2)
+    )
 
 
 def _outcome(
@@ -260,17 +259,15 @@ def _outcome(
 ) -> OutcomeUse | None:
     if name is None:
         return None
-    moved = signs.moved
     deviation = deviations(columns.component(name), group)
-    deviates = np.abs(deviation) > FLAT_SPREAD
-    varies = np.bincount(group, weights=deviates, minlength=_count(group)) > 0
     reward = deviations(columns.numbers("reward"), group)
+    beside = beside_outcome(deviation, group, signs)
     return OutcomeUse(
         name=name,
         declared=name == declared,
         within=correlation(reward, deviation, group, z=Z_95),
-        agrees=share_of(signs.sign * deviation > 0, moved & deviates, group),
-        elsewhere=share_of(~varies[group], moved, group),
+        agrees=share_of(*beside.agrees, group),
+        elsewhere=share_of(*beside.elsewhere, group),
     )
 
 

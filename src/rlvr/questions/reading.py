@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from rlvr.analysis.calls import CALL_COLUMNS, Calls, needs_messages, read_calls
 from rlvr.analysis.columns import Columns, Ints
-from rlvr.analysis.deciding import deciding_rows
 from rlvr.analysis.patterns import orders_of
+from rlvr.analysis.reward_rows import Number, reward_rows
 from rlvr.analysis.rewards import REWARD_COLUMNS, RewardUse, examine_rewards
 from rlvr.analysis.scorers import SCORER_COLUMNS, scorer_statuses
 from rlvr.analysis.tooling import MOST_TOOLS, TOOL_COLUMNS, ToolsUse, examine_tools
@@ -21,6 +21,9 @@ from rlvr.runs import Run
 PORTION = 5_000
 """Rollouts whose tool results are held at once, in whole steps."""
 
+MOST_MEMBERS = 200
+"""Rollouts behind a number that are kept to be listed, where no filter says which they are."""
+
 Filters = Mapping[str, Any]
 """The keywords of `Run.to_arrow`: mode, step, where."""
 
@@ -28,13 +31,21 @@ Ids = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolIds:
-    """Rollouts that show what is said of one tool, the newest first: a call of it raised, was
-    malformed, or took longest (the slowest first)."""
+class Members:
+    """The rollouts behind a number: how many they are, and the ids of the first of them."""
 
-    raised: Ids
-    malformed: Ids
-    slowest: Ids
+    total: int
+    ids: Ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolMembers:
+    """The rollouts behind what is said of one tool, the newest first: a call of it raised, was
+    malformed, or was timed (the slowest first)."""
+
+    raised: Members
+    malformed: Members
+    timed: Members
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,27 +61,27 @@ class ToolReading:
         """How the tools are used."""
         return examine_tools(self.table, self.calls, offered=self.offered)
 
-    def ids_by_tool(self, most: int) -> dict[str, ToolIds]:
+    def by_tool(self, most: int = MOST_MEMBERS) -> dict[str, ToolMembers]:
         """At most so many rollouts for each number of each tool."""
         calls = self._folded
         slow = np.argsort(-np.nan_to_num(calls.seconds, nan=-1.0), kind="stable")
         timed = slow[np.isfinite(calls.seconds[slow])]
         return {
-            name: ToolIds(
-                raised=self._ids(calls.row[(calls.tool == at) & calls.raised][::-1], most),
-                malformed=self._ids(calls.row[(calls.tool == at) & calls.malformed][::-1], most),
-                slowest=self._ids(calls.row[timed[calls.tool[timed] == at]], most),
+            name: ToolMembers(
+                raised=self._of(calls.row[(calls.tool == at) & calls.raised][::-1], most),
+                malformed=self._of(calls.row[(calls.tool == at) & calls.malformed][::-1], most),
+                timed=self._of(calls.row[timed[calls.tool[timed] == at]], most),
             )
             for at, name in enumerate(calls.names)
         }
 
-    def ids_by_pattern(self, most: int) -> list[Ids]:
+    def by_pattern(self, most: int = MOST_MEMBERS) -> list[Members]:
         """At most so many rollouts of each pattern of `use`, the newest first."""
         columns = Columns(table=self.table)
         unparsed = columns.numbers("derived_unparsed_call") == 1
         orders = orders_of(self._folded, columns.numbers("derived_num_turns"), unparsed)
         return [
-            self._ids(order.rows[::-1], most)
+            self._of(order.rows[::-1], most)
             for order, _ in zip(orders, self.use.patterns, strict=False)
         ]
 
@@ -78,8 +89,8 @@ class ToolReading:
     def _folded(self) -> Calls:
         return self.calls.folded(self.offered, MOST_TOOLS)
 
-    def _ids(self, rows: Ints, most: int) -> Ids:
-        return ids_at(self.table, rows, most)
+    def _of(self, rows: Ints, most: int) -> Members:
+        return members_of(self.table, rows, most)
 
 
 def read_tools(run: Run, filters: Filters) -> ToolReading:
@@ -102,21 +113,21 @@ def read_rewards(run: Run, filters: Filters) -> tuple[RewardUse, pa.Table]:
     return found, table
 
 
-def ids_by_decision(
-    table: pa.Table, weights: Mapping[str, float], most: int
-) -> dict[str, dict[str, Ids]]:
-    """For each component rollouts whose advantage it decides, and that would flip or vanish
-    without it, the newest first."""
-    return {
-        name: {what: ids_at(table, rows[::-1], most) for what, rows in shown.items()}
-        for name, shown in deciding_rows(table, weights).items()
-    }
+def behind_rewards(
+    table: pa.Table, info: RunInfo | None, most: int = MOST_MEMBERS
+) -> dict[Number, Members]:
+    """The rollouts behind each number of `read_rewards`, the newest first."""
+    rows = reward_rows(
+        table, info.components if info else {}, outcome=info.outcome if info else None
+    )
+    return {number: members_of(table, own[::-1], most) for number, own in rows.items()}
 
 
-def ids_at(table: pa.Table, rows: Ints, most: int) -> Ids:
-    """The ids of the first rows, each once."""
-    some = list(dict.fromkeys(rows[: 20 * most].tolist()))[:most]
-    return tuple(str(id) for id in table["id"].take(pa.array(some, pa.int64())).to_pylist())
+def members_of(table: pa.Table, rows: Ints, most: int) -> Members:
+    """The rollouts of these rows, in their order, each once."""
+    first = np.unique(rows, return_index=True)[1]
+    some = pa.array(rows[np.sort(first)[:most]], pa.int64())
+    return Members(total=len(first), ids=tuple(map(str, table["id"].take(some).to_pylist())))
 
 
 def _portions(run: Run, filters: Filters, read: list[pa.Table]) -> Iterator[pa.Table]:

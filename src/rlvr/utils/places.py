@@ -108,6 +108,10 @@ class Places:
         """The reward's components over time; `drawn` as of the tools."""
         return self._url(f"/rewards{_suffix(drawn)}", asked)
 
+    def of_members(self, page: str, **asked: str | int | None) -> str:
+        """The rollouts behind a number of the page of tools or rewards: `what` it counts, `of`."""
+        return self._url(f"/{page}/rollouts", asked)
+
     def of_contrast(self, **asked: str | int | float | None) -> str:
         """What separates success from failure of the same prompt."""
         return self._url("/contrast", asked)

@@ -24,14 +24,14 @@ from rlvr.viewer.pages.diagnosis import diagnosis_page, ledger_page
 from rlvr.viewer.pages.group import group_page
 from rlvr.viewer.pages.pair import pair_page
 from rlvr.viewer.pages.prompts import prompt_page, prompts_page
-from rlvr.viewer.pages.rewards import rewards_page, rewards_picture
+from rlvr.viewer.pages.rewards import reward_members_page, rewards_page, rewards_picture
 from rlvr.viewer.pages.rollouts import rollouts_page
 from rlvr.viewer.pages.run import run_page, waiting
 from rlvr.viewer.pages.runs import runs_page
 from rlvr.viewer.pages.search import search_page
 from rlvr.viewer.pages.step import step_page
 from rlvr.viewer.pages.tokens import tokens_page
-from rlvr.viewer.pages.tools import tools_page, tools_picture
+from rlvr.viewer.pages.tools import tool_members_page, tools_page, tools_picture
 from rlvr.viewer.pages.trajectory import trajectory_page
 from rlvr.viewer.served_runs import ServedRuns
 from rlvr.viewer.sharing import SharedFile
@@ -58,8 +58,10 @@ OF_A_RUN: dict[str, RunPage] = {
     "/p": prompts_page,
     "/p/{example:any}": prompt_page,
     "/rewards": rewards_page,
+    "/rewards/rollouts": reward_members_page,
     "/contrast": contrast_page,
     "/tools": tools_page,
+    "/tools/rollouts": tool_members_page,
 }
 """The pages below /r/RUN. A part of a path that can hold a slash stands at its end, or before a
 word that no name of ours has; it is written {name:any}."""

@@ -34,6 +34,10 @@ class Asked:
             raise ConfigurationError(f"{name} has {len(value):,} characters; write {LONGEST:,}.")
         return value or None
 
+    def name(self, name: str) -> str | None:
+        """A parameter that names something, blanks at its ends and all; None where it is absent."""
+        return self.query.get(name)
+
     def number(self, name: str, default: int, *, low: int = 0, high: int = 1 << 31) -> int:
         """A whole number among the parameters.
 

@@ -15,12 +15,10 @@ from rlvr.diagnosis import (
     load_evidence,
 )
 from rlvr.diagnosis.fates import share_by_step
+from rlvr.questions.reading import MOST_MEMBERS
 from rlvr.runs import Run
 from rlvr.viewer.answers import Answer
 from rlvr.viewer.desk import Desk
-
-MOST_MEMBERS = 200
-"""Rollouts of each line of the ledger that are kept to be listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,14 @@ Their answers hold what pages show, and no column of the run.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rlvr.analysis import SUMMARY_COLUMNS, RunSummary, summarise
 from rlvr.analysis.histories import Course
 from rlvr.analysis.outcome import Measure
+from rlvr.analysis.reward_rows import Number
 from rlvr.analysis.rewards import RewardUse
 from rlvr.analysis.tooling import ToolsUse
 from rlvr.diagnosis.fates import StepLine, lines_by_step
@@ -20,17 +21,14 @@ from rlvr.parity import Parity, compare_runs
 from rlvr.questions.contrasting import Contrasted, Wanted, contrast_run
 from rlvr.questions.histories import read_table
 from rlvr.questions.reading import (
-    Ids,
-    ToolIds,
-    ids_by_decision,
+    Members,
+    ToolMembers,
+    behind_rewards,
     read_rewards,
     read_tools,
 )
 from rlvr.record import Mode
 from rlvr.runs import Run
-
-SHOWN_IDS = 40
-"""Rollouts that a number opens where no filter says which they are."""
 
 Filters = Mapping[str, Any]
 """The keywords of `Run.to_arrow`: mode, step, where."""
@@ -48,19 +46,19 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsExamined:
-    """How the tools are used, and for each tool and order of calls some rollouts that show it."""
+    """How the tools are used, and the rollouts behind the numbers of each tool and order."""
 
     use: ToolsUse
-    by_tool: dict[str, ToolIds]
-    by_pattern: list[Ids]
+    by_tool: Mapping[str, ToolMembers]
+    by_pattern: Sequence[Members]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardsExamined:
-    """The components, and for each some rollouts that show its part in the advantages."""
+    """The components, and the rollouts behind each number."""
 
     use: RewardUse
-    ids: Mapping[str, Mapping[str, Ids]]
+    behind: Mapping[Number, Members]
 
 
 def summary(run: Run) -> RunSummary:
@@ -100,16 +98,15 @@ def tools(run: Run, filters: Filters) -> ToolsExamined:
     reading = read_tools(_filtered(run, filters), filters)
     return ToolsExamined(
         use=reading.use,
-        by_tool=reading.ids_by_tool(SHOWN_IDS),
-        by_pattern=reading.ids_by_pattern(SHOWN_IDS),
+        by_tool=reading.by_tool(),
+        by_pattern=reading.by_pattern(),
     )
 
 
 def rewards(run: Run, filters: Filters) -> RewardsExamined:
     """The reward components of the rollouts that pass."""
     use, table = read_rewards(_filtered(run, filters), filters)
-    weights = run.info.components if run.info else {}
-    return RewardsExamined(use=use, ids=ids_by_decision(table, weights, SHOWN_IDS))
+    return RewardsExamined(use=use, behind=behind_rewards(table, run.info))
 
 
 def contrast(run: Run, wanted: Wanted) -> Contrasted:

@@ -2,14 +2,16 @@
 
 import shlex
 from collections.abc import Mapping
-from typing import Any
 
 from rlvr.diagnosis import Reason
 from rlvr.errors import ConfigurationError
+from rlvr.questions.reading import Members
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
+from rlvr.viewer.indexing import indexed
+from rlvr.viewer.pages.members import members_page
 from rlvr.viewer.pages.run import waiting
-from rlvr.viewer.verdicts import MOST_MEMBERS, Judging, judged_of
+from rlvr.viewer.verdicts import Judging, judged_of
 from rlvr.views.web import Crumb, Page
 from rlvr.views.web.verdict import ledger_on_page, sound_chart, verdict_on_page
 
@@ -51,6 +53,8 @@ def diagnosis_page(desk: Desk, asked: Asked) -> Page:
 
 def ledger_page(desk: Desk, asked: Asked) -> Page:
     """The rollouts on one line of the ledger."""
+    if not indexed(desk):
+        return waiting(desk, "reading the rollouts", tab="diagnosis")
     line = asked.choice("line", tuple(reason.value for reason in Reason), Reason.REACHED.value)
     judging = judging_of(desk, asked)
     answer = judged_of(desk, judging, patience_s=_PATIENCE_S)
@@ -59,24 +63,16 @@ def ledger_page(desk: Desk, asked: Asked) -> Page:
     reason = Reason(line)
     found = answer.value.verdict.ledger.line(reason)
     parameters = _parameters(judging)
-    return Page(
-        template="ledger.html",
+    return members_page(
+        desk,
+        Members(total=found.rollouts, ids=answer.value.members.get(reason, ())),
         title=reason.meaning,
-        places=desk.places,
+        note=reason.fate.value,
+        where="on this line of the ledger",
+        older=not answer.current,
         tab="diagnosis",
-        crumbs=(
-            *desk.crumbs,
-            Crumb("diagnosis", url=desk.places.of_diagnosis("", **parameters), key="g d"),
-            Crumb(reason.meaning),
-        ),
+        above=Crumb("diagnosis", url=desk.places.of_diagnosis("", **parameters), key="g d"),
         command=f"rlvr ledger {desk.argument}",
-        values={
-            "fate": reason.fate.value,
-            "total": found.rollouts,
-            "rows": _rollouts(desk, answer.value.members.get(reason, ())),
-            "most": MOST_MEMBERS,
-            "older": not answer.current,
-        },
     )
 
 
@@ -115,21 +111,3 @@ def _arguments(desk: Desk, judging: Judging) -> str:
     if judging.where is not None:
         parts += ["--where", shlex.quote(judging.where)]
     return " ".join(parts)
-
-
-def _rollouts(desk: Desk, ids: tuple[str, ...]) -> list[Mapping[str, Any]]:
-    """What a list says of these rollouts, in their order."""
-    if not ids:
-        return []
-    quoted = ", ".join("'" + id.replace("'", "''") + "'" for id in ids)
-    with desk.lock:
-        page = desk.run.index.page(f"id in ({quoted})", limit=len(ids), superseded=True)
-    rows = {str(row["id"]): row for row in page.rows}
-    return [
-        {
-            **rows[id],
-            "urls": (desk.places.of_trajectory(id), desk.places.of_group(rows[id]["group_id"])),
-        }
-        for id in ids
-        if id in rows
-    ]

@@ -1,16 +1,21 @@
 """`/r/RUN/rewards`: what does each component of the reward do, and which of them decide?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rlvr.analysis.reward_rows import Behind
 from rlvr.analysis.rewards import ComponentUse, RewardUse
-from rlvr.questions.reading import Ids
+from rlvr.analysis.statistics import Share
+from rlvr.analysis.within import FLAT_SPREAD
+from rlvr.errors import RecordNotFound
 from rlvr.viewer import whole_run
 from rlvr.viewer.answers import Answer
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
+from rlvr.viewer.indexing import indexed
+from rlvr.viewer.pages.members import members_page
 from rlvr.viewer.pages.run import waiting
-from rlvr.viewer.pages.sliced import Slice, passing, slice_of
+from rlvr.viewer.pages.sliced import Slice, component, finite, slice_of
 from rlvr.viewer.whole_run import RewardsExamined
 from rlvr.views.plots import Picture
 from rlvr.views.rewards import (
@@ -22,8 +27,8 @@ from rlvr.views.rewards import (
     outcome_is,
     reward_picture,
 )
-from rlvr.views.terminal.text import number, share
-from rlvr.views.web import Crumb, Page
+from rlvr.views.terminal.text import number, one_line, share
+from rlvr.views.web import Crumb, Linked, Page
 from rlvr.views.web.charts import Chart, Series, chart
 
 _CURVES = 6
@@ -57,15 +62,60 @@ def rewards_page(desk: Desk, asked: Asked) -> Page:
             "headline": headline(use),
             "of": "advantages" if use.from_advantages else "deviations from the mean reward",
             "components": [_component(desk, chosen, one) for one in shown],
-            "decisions": list(_decisions(desk, shown, answer.value.ids)),
-            "pairs": list(_pairs(use)),
+            "recorded": desk.places.of_rollouts(where=chosen.condition),
+            "moved": _behind(desk, chosen, Behind.MOVED) if use.advantaged else "",
+            "decisions": list(_decisions(desk, chosen, shown)),
+            "pairs": list(_pairs(desk, chosen, use)),
             "matrix": _matrix(use, [one.name for one in shown][:_MATRIX]),
-            "outcome": _outcome(use),
+            "outcome": _outcome(desk, chosen, use),
             "charts": list(_charts(use, shown, desk)),
             "svg": desk.places.of_rewards("svg", **chosen.parameters),
             "png": desk.places.of_rewards("png", **chosen.parameters),
         },
     )
+
+
+def reward_members_page(desk: Desk, asked: Asked) -> Page:
+    """The rollouts behind one of the numbers.
+
+    Raises:
+        ConfigurationError: a parameter is wrong.
+        RecordNotFound: there is no such number.
+    """
+    chosen = slice_of(desk, asked)
+    what = Behind(asked.choice("what", tuple(Behind), Behind.MOVED))
+    of = tuple(name for key in ("of", "beside") if (name := asked.name(key)) is not None)
+    answer = _examined(desk, chosen, 1.0)
+    if answer.value is None or not indexed(desk):
+        return waiting(desk, "reading the rewards", tab="rewards")
+    members = answer.value.behind.get((what, *of))
+    if members is None:
+        raise RecordNotFound(f"there is no number {what} of {' and '.join(of) or 'all'} here.")
+    return members_page(
+        desk,
+        members,
+        title=_MEANING[what].format(*(one_line(name, 60) for name in of)),
+        note=chosen.named(desk.run),
+        where="of which this is so",
+        older=not answer.current,
+        tab="rewards",
+        above=Crumb("rewards", url=desk.places.of_rewards("", **chosen.parameters)),
+        command=f"rlvr rewards {chosen.arguments(desk.argument)}",
+    )
+
+
+_MEANING = {
+    Behind.MOVED: "the advantage is not 0",
+    Behind.LACKING: "{} has no value",
+    Behind.VARIES: "{} varies in the group",
+    Behind.DECIDES: "{} decides the advantage",
+    Behind.FOLLOWS: "the advantage has the sign of {}",
+    Behind.FLIPS: "without {} the advantage would have the other sign",
+    Behind.VANISHES: "without {} there would be no advantage",
+    Behind.AGREES: "the advantage has the sign of the outcome {}",
+    Behind.ELSEWHERE: "the outcome {} is the same for the whole group",
+    Behind.OPPOSED: "{} and {} pull apart",
+}
 
 
 def rewards_picture(desk: Desk, asked: Asked) -> Picture | None:
@@ -80,62 +130,72 @@ def _examined(desk: Desk, chosen: Slice, patience_s: float) -> Answer[RewardsExa
 
 
 def _component(desk: Desk, chosen: Slice, one: ComponentUse) -> dict[str, Any]:
-    places = desk.places
-    name = '"rewards.' + one.name.replace('"', '""') + '"'
-    within = chosen.condition
-    best = one.low if one.weight is not None and one.weight < 0 else one.high
-    edge = "<=" if one.weight is not None and one.weight < 0 else ">="
+    places, name = desk.places, component(one.name)
+    scored = f"{chosen.condition} and {finite(name)}"
+    negative = one.weight is not None and one.weight < 0
+    best = one.low if negative else one.high
+    edge, slack = ("<=", FLAT_SPREAD) if negative else (">=", -FLAT_SPREAD)
     means = one.mean_by_step
     single = one.low == one.high
+    varies = _behind(desk, chosen, Behind.VARIES, one.name) if one.varied_last is not None else ""
     return {
         "use": one,
         "lacking": one.unscored + one.not_finite,
         "ends": [
-            (number(value, 2), places.of_step(step, split=chosen.mode.value))
+            (number(value, 2), places.of_rollouts(where=f"{scored} and step = {step}"))
             for step, value in (means[0], means[-1])
         ]
         if means
         else [],
         "best": "one value" if single else share(one.at_best.value) if one.at_best.trials else "",
         "varying": share(one.varying.value) if one.varying.trials else "",
-        "scored_url": places.of_rollouts(where=f"{within} and {name} is not null"),
+        "scored_url": places.of_rollouts(where=scored),
         "best_url": ""
         if best is None
-        else places.of_rollouts(where=f"{within} and {name} {edge} {best - 1e-9!r}"),
-        "lacking_url": places.of_rollouts(where=f"{within} and ({name} is null or {name} is nan)"),
-        "varied_url": ""
-        if one.varied_last is None
-        else places.of_step(one.varied_last, split=chosen.mode.value),
+        else places.of_rollouts(where=f"{scored} and {name} {edge} {best + slack!r}"),
+        "lacking_url": _behind(desk, chosen, Behind.LACKING, one.name),
+        "varied_url": varies,
     }
 
 
+def _behind(desk: Desk, chosen: Slice, what: Behind, *of: str) -> str:
+    """The URL of the rollouts behind a number."""
+    beside = of[1] if len(of) > 1 else None
+    return desk.places.of_members(
+        "rewards", what=what.value, of=of[0] if of else None, beside=beside, **chosen.parameters
+    )
+
+
+def _linked(desk: Desk, chosen: Slice, value: Share, what: Behind, *of: str) -> tuple[str, str]:
+    """A share with the URL of its rollouts; without one where there are none."""
+    if not value.trials:
+        return "", ""
+    return share(value.value), _behind(desk, chosen, what, *of) if value.hits else ""
+
+
 def _decisions(
-    desk: Desk, shown: Sequence[ComponentUse], ids: Mapping[str, Mapping[str, Ids]]
+    desk: Desk, chosen: Slice, shown: Sequence[ComponentUse]
 ) -> Iterator[dict[str, Any]]:
     for one in shown:
         part = one.decisions
         if part is None:
             continue
-        own = ids.get(one.name, {})
         yield {
             "name": one.name,
             "interval": bounds(part.decides),
-            "follows": share(part.follows.value) if part.follows.trials else "",
             **{
-                what: (
-                    share(value.value) if value.trials else "",
-                    passing(desk, own.get(what, ())),
-                )
+                what.value: _linked(desk, chosen, value, what, one.name)
                 for what, value in (
-                    ("decides", part.decides),
-                    ("flips", part.flips),
-                    ("vanishes", part.vanishes),
+                    (Behind.DECIDES, part.decides),
+                    (Behind.FOLLOWS, part.follows),
+                    (Behind.FLIPS, part.flips),
+                    (Behind.VANISHES, part.vanishes),
                 )
             },
         }
 
 
-def _pairs(use: RewardUse) -> Iterator[dict[str, Any]]:
+def _pairs(desk: Desk, chosen: Slice, use: RewardUse) -> Iterator[dict[str, Any]]:
     apart = conflicts(use)
     known = [(pair, pair.within) for pair in use.pairs if pair.within is not None]
     for pair, within in sorted(known, key=lambda one: one[1].value):
@@ -144,7 +204,7 @@ def _pairs(use: RewardUse) -> Iterator[dict[str, Any]]:
             "second": pair.second,
             "value": f"{within.value:+.2f}",
             "interval": f"{within.low:+.2f} to {within.high:+.2f}",
-            "opposed": share(pair.opposed.value) if pair.opposed.trials else "",
+            "opposed": _linked(desk, chosen, pair.opposed, Behind.OPPOSED, pair.first, pair.second),
             "groups": within.groups,
             "apart": pair in apart,
         }
@@ -158,18 +218,23 @@ def _matrix(use: RewardUse, names: Sequence[str]) -> list[tuple[str, list[tuple[
     ]
 
 
-def _outcome(use: RewardUse) -> list[tuple[str, str]]:
+def _outcome(desk: Desk, chosen: Slice, use: RewardUse) -> list[tuple[str, str | Linked]]:
     outcome = use.outcome
     if outcome is None:
         return []
     within = f"{outcome.within.value:+.2f} within groups" if outcome.within else ""
-    facts = [
+    facts: list[tuple[str, str | Linked]] = [
         ("outcome", f"{outcome.name}, {outcome_is(declared=outcome.declared)}"),
         ("correlation", within),
     ]
-    for name, value in (("same sign", outcome.agrees), ("elsewhere", outcome.elsewhere)):
-        if value.trials:
-            facts.append((name, f"{share(value.value)} of the advantages ({bounds(value)})"))
+    for name, value, what in (
+        ("same sign", outcome.agrees, Behind.AGREES),
+        ("elsewhere", outcome.elsewhere, Behind.ELSEWHERE),
+    ):
+        text, url = _linked(desk, chosen, value, what, outcome.name)
+        if text:
+            said = f"{text} of the advantages ({bounds(value)})"
+            facts.append((name, Linked(text=said, url=url)))
     return facts
 
 

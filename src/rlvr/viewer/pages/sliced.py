@@ -1,6 +1,7 @@
 """Pages that ask a question of some of a run's rollouts: of a mode, some steps, a filter."""
 
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,11 +76,19 @@ def slice_of(desk: Desk, asked: Asked) -> Slice:
     return Slice(mode=mode, steps=asked.steps("steps"), where=asked.text("where"))
 
 
-def passing(desk: Desk, ids: Sequence[str]) -> str:
-    """The list of these rollouts; "" of none."""
-    if not ids:
-        return ""
-    return desk.places.of_rollouts(where=f"id in ({', '.join(map(quoted, ids))})")
+def passing(ids: Sequence[str]) -> str:
+    """The expression that these rollouts alone pass."""
+    return f"id in ({', '.join(map(quoted, ids))})"
+
+
+def component(name: str) -> str:
+    """A component of the reward as an expression names it."""
+    return '"rewards.' + name.replace('"', '""') + '"'
+
+
+def finite(name: str) -> str:
+    """The expression that a value passes which is there, and neither NaN nor infinite."""
+    return f"abs({name}) <= {sys.float_info.max!r}"
 
 
 def quoted(text: str) -> str:

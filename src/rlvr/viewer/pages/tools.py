@@ -1,25 +1,27 @@
 """`/r/RUN/tools`: is tool use drifting?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rlvr.analysis.calls import NO_NAME, NOT_OFFERED, OTHERS
 from rlvr.analysis.tooling import ToolLine, ToolsUse
-from rlvr.questions.reading import ToolIds
+from rlvr.errors import RecordNotFound
+from rlvr.questions.reading import Members, ToolMembers
 from rlvr.viewer import whole_run
 from rlvr.viewer.answers import Answer
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
+from rlvr.viewer.indexing import indexed
+from rlvr.viewer.pages.members import members_page
 from rlvr.viewer.pages.run import waiting
 from rlvr.viewer.pages.sliced import (
     Slice,
-    passing,
     quoted,
     slice_of,
 )
 from rlvr.viewer.whole_run import ToolsExamined
 from rlvr.views.plots import Picture
-from rlvr.views.terminal.text import number, seconds, share
+from rlvr.views.terminal.text import number, one_line, seconds, share
 from rlvr.views.tools import change_text, difference_of, headline, real_tools, tool_picture
 from rlvr.views.web import Crumb, Page
 from rlvr.views.web.charts import Chart, Mark, Series, chart
@@ -52,11 +54,11 @@ def tools_page(desk: Desk, asked: Asked) -> Page:
             "older": not answer.current,
             "use": use,
             "headline": headline(use),
+            "recorded": desk.places.of_rollouts(where=chosen.condition),
             "tools": [_tool(desk, chosen, line, found.by_tool) for line in use.tools],
             "changes": list(_changes(desk, chosen, use)),
             "patterns": [
-                (pattern, passing(desk, ids))
-                for pattern, ids in zip(use.patterns, found.by_pattern, strict=True)
+                (pattern, _members(desk, chosen, "order", pattern.text)) for pattern in use.patterns
             ],
             "charts": list(_charts(use, desk)),
             "svg": desk.places.of_tools("svg", **chosen.parameters),
@@ -76,28 +78,85 @@ def _examined(desk: Desk, chosen: Slice, patience_s: float) -> Answer[ToolsExami
     return desk.whole(f"tools {chosen}", whole_run.tools, chosen.filters, patience_s=patience_s)
 
 
-def _tool(desk: Desk, chosen: Slice, line: ToolLine, by_tool: dict[str, ToolIds]) -> dict[str, Any]:
-    nobody = ToolIds(raised=(), malformed=(), slowest=())
-    ids = by_tool.get(line.name, nobody)
+def tool_members_page(desk: Desk, asked: Asked) -> Page:
+    """The rollouts behind one of the numbers.
+
+    Raises:
+        ConfigurationError: a parameter is wrong.
+        RecordNotFound: there is no such tool or order.
+    """
+    chosen = slice_of(desk, asked)
+    what = asked.choice("what", tuple(_MEANING), "raised")
+    of = asked.name("of") or ""
+    answer = _examined(desk, chosen, 1.0)
+    if answer.value is None or not indexed(desk):
+        return waiting(desk, "reading the tool calls", tab="tools")
+    members = _behind(answer.value, what).get(of)
+    if members is None:
+        raise RecordNotFound(f"there is nothing of {one_line(of, 200)!r} here.")
+    return members_page(
+        desk,
+        members,
+        title=_MEANING[what].format(one_line(of, 120)),
+        note=chosen.named(desk.run),
+        where="of which this is so",
+        older=not answer.current,
+        tab="tools",
+        above=Crumb("tools", url=desk.places.of_tools("", **chosen.parameters)),
+        command=f"rlvr tools {chosen.arguments(desk.argument)}",
+    )
+
+
+_MEANING = {
+    "raised": "a call of {} raises",
+    "malformed": "a call of {} is malformed",
+    "timed": "the slowest calls of {} first",
+    "order": "{}",
+}
+
+
+def _behind(found: ToolsExamined, what: str) -> Mapping[str, Members]:
+    """The rollouts of each tool, or of each order of calls."""
+    if what == "order":
+        texts = [pattern.text for pattern in found.use.patterns]
+        return dict(zip(texts, found.by_pattern, strict=True))
+    return {name: getattr(own, what) for name, own in found.by_tool.items()}
+
+
+def _members(desk: Desk, chosen: Slice, what: str, of: str) -> str:
+    return desk.places.of_members("tools", what=what, of=of, **chosen.parameters)
+
+
+def _tool(
+    desk: Desk, chosen: Slice, line: ToolLine, by_tool: Mapping[str, ToolMembers]
+) -> dict[str, Any]:
+    own = by_tool.get(line.name)
     named = line.name not in (NO_NAME, NOT_OFFERED, OTHERS)
     calling = f"{chosen.condition} and tool = {quoted(line.name)}"
     over = line.calls_by_step
+    urls = {
+        f"{what}_url": _members(desk, chosen, what, line.name)
+        if own and getattr(own, what).total
+        else ""
+        for what in ("raised", "malformed", "timed")
+    }
     return {
         "line": line,
         "calling": desk.places.of_rollouts(where=calling) if named else "",
         "ends": [
-            (number(value, 2), desk.places.of_step(step, split=chosen.mode.value))
+            (
+                number(value, 2),
+                desk.places.of_rollouts(where=f"{chosen.condition} and step = {step}"),
+            )
             for step, value in (over[0], over[-1])
         ]
         if over
         else [],
         "raised": share(line.raised.value) if line.raised.trials else "",
-        "raised_url": passing(desk, ids.raised),
-        "malformed_url": passing(desk, ids.malformed),
         "mean": seconds(line.seconds_mean) if line.seconds_mean is not None else None,
         "p95": seconds(line.seconds_p95) if line.seconds_p95 is not None else None,
-        "slowest_url": passing(desk, ids.slowest),
         "difference": difference_of(line),
+        **urls,
     }
 
 

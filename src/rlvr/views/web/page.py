@@ -23,6 +23,14 @@ class Crumb:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    """A fact with the URL of what it is of; "" of nothing."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One page, as values.
 
