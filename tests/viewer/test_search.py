@@ -72,7 +72,7 @@ def test_a_page_at_a_time(runs):
     total = run.search("the OR a").total
     assert total > 20  # else there is no second page
     first = shown(client, "/search?q=the+OR+a").text
-    following = re.search(r'href="([^"]+)">those after', first)
+    following = re.search(r'href="([^"]+)"[^>]*>those after', first)
     second = shown(client, html.unescape(following[1])).text
     assert f"21 to {min(total, 40)} of {total}" in second
     assert not set(re.findall(r"/t/(train-[\w-]+)", first)) & set(

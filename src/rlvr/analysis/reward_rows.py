@@ -21,12 +21,14 @@ from rlvr.analysis.within import FLAT_SPREAD, deviations, outcome_name, spreads
 class Behind(StrEnum):
     """What a number of the reward page counts.
 
-    MOVED: an advantage that is not 0. Of a component, LACKING: it has no finite value; VARIES: it
-    varies in the group; DECIDES, FOLLOWS, FLIPS, VANISHES: as `Decisions` says. AGREES, ELSEWHERE:
-    as `OutcomeUse` says. OPPOSED, of two: they deviate to opposite sides.
+    MOVED: an advantage that is not 0. Of a component, UNSCORED: its scorer gave none; LACKING: it
+    has no finite value; VARIES: it varies in the group; DECIDES, FOLLOWS, FLIPS, VANISHES: as
+    `Decisions` says. AGREES, ELSEWHERE: as `OutcomeUse` says. OPPOSED, of two: they deviate to
+    opposite sides.
     """
 
     MOVED = "moved"
+    UNSCORED = "unscored"
     LACKING = "lacking"
     VARIES = "varies"
     DECIDES = "decides"
@@ -62,6 +64,7 @@ def _masks(
         values = columns.component(name)
         scored = np.isfinite(values)
         spread = spreads(np.where(scored, values, np.nan), group)
+        yield (Behind.UNSCORED, name), columns.unscored(name)
         yield (Behind.LACKING, name), np.asarray(columns.named(name) & ~scored)
         yield (Behind.VARIES, name), np.asarray(scored & (spread > FLAT_SPREAD)[group])
     for name in known if signs.moved.any() else ():

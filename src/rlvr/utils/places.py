@@ -132,6 +132,10 @@ class Places:
         """The rollouts on one line of the ledger."""
         return self._url("/ledger", {"line": line, **asked})
 
+    def of_fate(self, fate: str, **asked: str | int | None) -> str:
+        """The rollouts of all lines of the ledger of one fate."""
+        return self._url("/ledger", {"fate": fate, **asked})
+
     def of_search(self, **asked: str | int | None) -> str:
         """The search in this run, of `q`."""
         if self.offline:

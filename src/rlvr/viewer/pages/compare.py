@@ -169,14 +169,17 @@ def _parity(a: Desk, b: Desk) -> dict[str, Any]:
     if same and not all(a.run.steps(mode) for mode in Mode):
         return {"awaited": False, "said": "It is one run, which has nothing to be set beside."}
     try:
-        found = a.whole(
-            f"parity {b.name}", whole_run.parity, (a.argument, b.argument), beside=b
-        ).value
+        answer = a.whole(f"parity {b.name}", whole_run.parity, (a.argument, b.argument), beside=b)
     except RlvrError as error:
         return {"awaited": False, "said": str(error)}
-    if found is None:
+    if answer.value is None:
         return {"awaited": True, "said": ""}
-    return {"awaited": False, "said": "", **_told(found, (a, b))}
+    return {
+        "awaited": False,
+        "said": "",
+        "older": not answer.current,
+        **_told(answer.value, (a, b)),
+    }
 
 
 def _told(found: Parity, desks: Sequence[Desk]) -> dict[str, Any]:

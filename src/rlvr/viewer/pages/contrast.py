@@ -12,7 +12,7 @@ from rlvr.viewer import whole_run
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.pages.run import waiting
-from rlvr.viewer.pages.sliced import Slice, slice_of
+from rlvr.viewer.pages.sliced import slice_of, sliced_page
 from rlvr.views.terminal.contrast import (
     MOST_ACTIONS,
     difference_text,
@@ -22,7 +22,7 @@ from rlvr.views.terminal.contrast import (
     success_text,
 )
 from rlvr.views.terminal.text import number, one_line
-from rlvr.views.web import Crumb, Page
+from rlvr.views.web import Page
 
 _FEATURES = 20
 _LEAST = 5
@@ -56,41 +56,33 @@ def contrast_page(desk: Desk, asked: Asked) -> Page:
     given = {**chosen.parameters, "component": wanted.component, "threshold": wanted.threshold}
     values: dict[str, Any] = {"found": None}
     if answer is not None and answer.value is not None:
-        values = _values(desk, chosen, answer.value, everything=asked.flag("all"))
-    return Page(
-        template="contrast.html",
+        values = _values(desk, answer.value, everything=asked.flag("all"))
+    return sliced_page(
+        desk,
+        chosen,
+        "contrast.html",
         title="Success beside failure",
-        places=desk.places,
         tab="contrast",
-        crumbs=(*desk.crumbs, Crumb("contrast")),
-        command=_command(desk, chosen, wanted),
-        live=True,
-        values={
-            "asked": given,
-            "named": chosen.named(desk.run),
-            "older": answer is not None and not answer.current,
-            "said": said,
-            "everything": desk.places.of_contrast(**given, all=1),
-            **values,
-        },
+        current=answer is None or answer.current,
+        values={"said": said, "everything": desk.places.of_contrast(**given, all=1), **values},
+        asked=given,
+        further=_options(wanted),
     )
 
 
-def _command(desk: Desk, chosen: Slice, wanted: Wanted) -> str:
-    parts = [f"rlvr contrast {chosen.arguments(desk.argument)}"]
-    parts += [f"--component {shlex.quote(wanted.component)}"] if wanted.component else []
-    parts += [] if wanted.threshold is None else [f"--threshold {wanted.threshold:g}"]
-    return " ".join(parts)
+def _options(wanted: Wanted) -> str:
+    """What a command says of it beside the rollouts."""
+    component = f" --component {shlex.quote(wanted.component)}" if wanted.component else ""
+    return component + ("" if wanted.threshold is None else f" --threshold {wanted.threshold:g}")
 
 
-def _values(desk: Desk, chosen: Slice, found: Contrasted, *, everything: bool) -> dict[str, Any]:
+def _values(desk: Desk, found: Contrasted, *, everything: bool) -> dict[str, Any]:
     effects = found.found.effects
     surviving = len(found.found.surviving)
     shown = effects if everything else effects[: max(min(surviving, _FEATURES), _LEAST)]
     return {
         "found": found,
         "success": success_text(found.measure),
-        "recorded": desk.places.of_rollouts(where=chosen.condition),
         "surviving": surviving,
         "tested": len(effects),
         "effects": [_effect(desk, found, one) for one in shown],

@@ -3,15 +3,15 @@
 import shlex
 from collections.abc import Mapping
 
-from rlvr.diagnosis import Reason
+from rlvr.diagnosis import Fate, Reason
 from rlvr.errors import ConfigurationError
-from rlvr.questions.reading import Members
+from rlvr.questions.reading import MOST_MEMBERS, Members
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.viewer.indexing import indexed
 from rlvr.viewer.pages.members import members_page
 from rlvr.viewer.pages.run import waiting
-from rlvr.viewer.verdicts import Judging, judged_of
+from rlvr.viewer.verdicts import Judged, Judging, judged_of
 from rlvr.views.web import Crumb, Page
 from rlvr.views.web.verdict import ledger_on_page, sound_chart, verdict_on_page
 
@@ -52,28 +52,39 @@ def diagnosis_page(desk: Desk, asked: Asked) -> Page:
 
 
 def ledger_page(desk: Desk, asked: Asked) -> Page:
-    """The rollouts on one line of the ledger."""
+    """The rollouts on one line of the ledger, or on all lines of one `fate`."""
     if not indexed(desk):
         return waiting(desk, "reading the rollouts", tab="diagnosis")
-    line = asked.choice("line", tuple(reason.value for reason in Reason), Reason.REACHED.value)
+    line = asked.choice("line", tuple(Reason), Reason.REACHED)
+    fate = asked.choice("fate", ("", *Fate), "")
     judging = judging_of(desk, asked)
     answer = judged_of(desk, judging, patience_s=_PATIENCE_S)
     if answer.value is None:
         return waiting(desk, "judging the rollouts", tab="diagnosis")
-    reason = Reason(line)
-    found = answer.value.verdict.ledger.line(reason)
     parameters = _parameters(judging)
     return members_page(
         desk,
-        Members(total=found.rollouts, ids=answer.value.members.get(reason, ())),
-        title=reason.meaning,
-        note=reason.fate.value,
-        where="on this line of the ledger",
+        _on_line(answer.value, Reason(line)) if not fate else _of_fate(answer.value, Fate(fate)),
+        title=fate or Reason(line).meaning,
+        note="whatever the reason" if fate else Reason(line).fate.value,
+        where="on these lines of the ledger" if fate else "on this line of the ledger",
         older=not answer.current,
         tab="diagnosis",
         above=Crumb("diagnosis", url=desk.places.of_diagnosis("", **parameters), key="g d"),
         command=f"rlvr ledger {desk.argument}",
     )
+
+
+def _on_line(judged: Judged, reason: Reason) -> Members:
+    found = judged.verdict.ledger.line(reason)
+    return Members(total=found.rollouts, ids=judged.members.get(reason, ()))
+
+
+def _of_fate(judged: Judged, fate: Fate) -> Members:
+    """Of each line the newest are known; ids of training rollouts sort by step."""
+    ids = [id for reason, known in judged.members.items() if reason.fate is fate for id in known]
+    newest = sorted(ids, reverse=True)[:MOST_MEMBERS]
+    return Members(total=judged.verdict.ledger.count(fate), ids=tuple(newest))
 
 
 def judging_of(desk: Desk, asked: Asked) -> Judging:

@@ -78,7 +78,7 @@ def prompts_page(desk: Desk, asked: Asked) -> Page:
             "q": text,
             "total": len(listed),
             "examples": len(every),
-            "lines": [_line(desk, course) for course in listed[first : first + _PAGE]],
+            "lines": [_line(desk, mode, course) for course in listed[first : first + _PAGE]],
             "before": _paged(desk, given, first - _PAGE) if first else "",
             "after": _paged(desk, given, first + _PAGE) if first + _PAGE < len(listed) else "",
         },
@@ -116,7 +116,7 @@ def prompt_page(desk: Desk, asked: Asked) -> Page:
             "name": name,
             "example": found,
             "solved_by": solved_text(found.measure, found.solved_from),
-            "histories": [_history(desk, one) for one in found.histories],
+            "histories": [_history(desk, name, one) for one in found.histories],
             "reward": _reward(desk, found),
             "solved": _solved(desk, found),
             "rollouts": desk.places.of_rollouts(where=_where(name)),
@@ -171,12 +171,23 @@ def _paged(desk: Desk, given: dict[str, str | None], start: int) -> str:
     return desk.places.of_prompts(**given, **{"from": max(start, 0) or None})
 
 
-def _line(desk: Desk, course: Course) -> dict[str, Any]:
+def _line(desk: Desk, mode: Mode, course: Course) -> dict[str, Any]:
+    own = f"{_where(course.example)} and mode = '{mode.value}'"
+    half = len(course.steps) // 2
+    # Visits of one step, in several batches or attempts, are told apart by no expression.
+    apart = 0 < half < len(course.steps) and course.steps[half - 1] < course.steps[half]
+    early, late = (
+        desk.places.of_rollouts(where=f"{own} and step {span}") if apart else ""
+        for span in (f"<= {course.steps[half - 1]}", f">= {course.steps[half]}")
+    )
     return {
         "of": course,
         "url": desk.places.of_prompt(course.example),
+        "rollouts_url": desk.places.of_rollouts(where=own),
         "early": course.early.value if course.early.trials else None,
+        "early_url": early,
         "late": course.late.value if course.late.trials else None,
+        "late_url": late,
         "shares": share_line(course.shares, width=24),
         "said": "; ".join(share(value) for value in course.shares[-8:]),
     }
@@ -191,11 +202,14 @@ def _where(name: str) -> str:
     return "example = '" + name.replace("'", "''") + "'"
 
 
-def _history(desk: Desk, history: History) -> dict[str, Any]:
+def _history(desk: Desk, name: str, history: History) -> dict[str, Any]:
     shown = history.visits[-_VISITS:][::-1]
     names = dict.fromkeys(name for visit in shown for name in visit.components)
     return {
         "of": history,
+        "rollouts_url": desk.places.of_rollouts(
+            where=f"{_where(name)} and mode = '{history.mode.value}'"
+        ),
         "components": list(names),
         "visits": [_visit(desk, history.mode, visit) for visit in shown],
         "further": len(history.visits) - len(shown),

@@ -15,7 +15,7 @@ from rlvr.viewer.desk import Desk
 from rlvr.viewer.indexing import indexed
 from rlvr.viewer.pages.members import members_page
 from rlvr.viewer.pages.run import waiting
-from rlvr.viewer.pages.sliced import Slice, component, finite, slice_of
+from rlvr.viewer.pages.sliced import Slice, component, finite, slice_of, sliced_page
 from rlvr.viewer.whole_run import RewardsExamined
 from rlvr.views.plots import Picture
 from rlvr.views.rewards import (
@@ -43,26 +43,18 @@ def rewards_page(desk: Desk, asked: Asked) -> Page:
         return waiting(desk, "reading the rewards", tab="rewards")
     use = answer.value.use
     shown = by_weight(use)
-    return Page(
-        template="rewards.html",
+    return sliced_page(
+        desk,
+        chosen,
+        "rewards.html",
         title="Rewards",
-        places=desk.places,
         tab="rewards",
-        crumbs=(
-            *desk.crumbs,
-            Crumb("rewards"),
-        ),
-        command=f"rlvr rewards {chosen.arguments(desk.argument)}",
-        live=True,
+        current=answer.current,
         values={
-            "asked": chosen.parameters,
-            "named": chosen.named(desk.run),
-            "older": not answer.current,
             "use": use,
             "headline": headline(use),
             "of": "advantages" if use.from_advantages else "deviations from the mean reward",
             "components": [_component(desk, chosen, one) for one in shown],
-            "recorded": desk.places.of_rollouts(where=chosen.condition),
             "moved": _behind(desk, chosen, Behind.MOVED) if use.advantaged else "",
             "decisions": list(_decisions(desk, chosen, shown)),
             "pairs": list(_pairs(desk, chosen, use)),
@@ -106,6 +98,7 @@ def reward_members_page(desk: Desk, asked: Asked) -> Page:
 
 _MEANING = {
     Behind.MOVED: "the advantage is not 0",
+    Behind.UNSCORED: "{} was not scored",
     Behind.LACKING: "{} has no value",
     Behind.VARIES: "{} varies in the group",
     Behind.DECIDES: "{} decides the advantage",

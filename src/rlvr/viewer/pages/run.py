@@ -1,5 +1,6 @@
 """`/r/RUN`: is it healthy, and where do I look?"""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from rlvr.views.terminal.run import spread
 from rlvr.views.terminal.settings import code_versions, parameters, training_settings, when
 from rlvr.views.terminal.settings import settings as settings_line
 from rlvr.views.terminal.text import joined, number, one_line, plural, share
-from rlvr.views.web import Crumb, Page, Places
+from rlvr.views.web import Crumb, Linked, Page, Places
 from rlvr.views.web.charts import Chart, Series, chart
 
 _STEPS = 60
@@ -44,9 +45,9 @@ def run_page(desk: Desk, asked: Asked) -> Page:
             "pending": "the rollouts are being judged",
             "reward": _reward(summary, desk.places),
             "components": _components(summary, desk.places),
-            "steps": shown,
+            "steps": [(row, step_urls(desk.places, row)) for row in shown],
             "more_steps": len(rows) if len(shown) < len(rows) else 0,
-            "evidence": evidence_facts(summary.evidence),
+            "evidence": linked_evidence(summary.evidence, desk.places, "mode = 'train'"),
             "damaged": [str(problem) for problem in desk.run.damage_met],
         },
     )
@@ -74,15 +75,42 @@ def _by_step(summary: RunSummary) -> list[StepRow]:
     return sorted(summary.steps, key=lambda row: (row.step, row.mode != "train"), reverse=True)
 
 
+def step_urls(places: Places, row: StepRow) -> dict[str, str]:
+    """The rollouts behind each number of a step, by the number's name."""
+    of_step = f"step = {row.step} and mode = '{row.mode}'"
+
+    def rollouts(where: str = "", order: str | None = None) -> str:
+        return places.of_rollouts(where=of_step + (where and f" and {where}"), order=order)
+
+    def at(reward: float | None) -> str:
+        known = reward is not None and math.isfinite(reward)
+        return rollouts(f"reward = {reward!r}") if known else ""
+
+    step = places.of_step(row.step, split=row.mode)
+    return {
+        "rollouts": rollouts(),
+        "reward": rollouts("reward is not null", "reward"),
+        "lowest": at(row.reward_min),
+        "highest": at(row.reward_max),
+        "groups": f"{step}#groups" if step else "",
+        "turns": rollouts("turns is not null", "turns"),
+        "calls": rollouts("calls is not null", "calls"),
+        "failed": rollouts("errors is not null", "calls"),
+        "tokens": rollouts("sampled_tokens is not null", "tokens"),
+        "generation": rollouts("generation_s is not null"),
+    }
+
+
 def _settings(
     info: RunInfo | None, desk: Desk, summary: RunSummary
-) -> Sequence[tuple[str, str | None]]:
-    recorded = joined(
+) -> Sequence[tuple[str, str | Linked | None]]:
+    said = joined(
         f"{plural(sum(row.trajectories for row in rows), 'trajectory', 'trajectories')} in"
         f" {plural(len(rows), 'step')} ({mode})"
         for mode in summary.modes
         for rows in [summary.rows(mode)]
     )
+    recorded = Linked(text=said, url=desk.places.of_rollouts()) if said else None
     if info is None:
         return (("recorded", recorded), ("settings", "run.json is missing: unknown"))
     off = [name for name, active in info.repairs.items() if not active]
@@ -149,6 +177,9 @@ def _with_urls(summary: RunSummary, places: Places) -> dict[str, Any]:
                 "reason": None if row.reason is None else one_line(row.reason, 80),
                 "mode": row.mode,
                 "url": url,
+                "scored_url": places.of_rollouts(
+                    where=f"{where} and mode = '{row.mode}' and reward is not null", order="reward"
+                ),
                 "trajectories": row.trajectories,
                 "reward_mean": row.reward_mean,
             }
@@ -176,3 +207,26 @@ def evidence_facts(evidence: EvidenceSummary) -> Sequence[tuple[str, str]]:
         ("re-tokenised", f"{share(evidence.several_sequences)} of the rollouts"),
         ("truncated", f"{share(evidence.truncated)} of the rollouts"),
     )
+
+
+_EVIDENCE = {
+    "sampled": "sampled_tokens is not null",
+    "with a loss": "trained_tokens is not null",
+    "trained ids = sampled": "ids_match = true",
+    "attention saw": "attended_share is not null",
+    "|trainer − sampler|": "gap_mean is not null",
+    "re-tokenised": "sequences > 1",
+    "truncated": "truncated = true",
+}
+"""Which rollouts a fact of the token evidence is of; of a share, those that have it."""
+
+
+def linked_evidence(
+    evidence: EvidenceSummary, places: Places, condition: str
+) -> Sequence[tuple[str, Linked]]:
+    """The token evidence of the rollouts that pass a condition, each fact with its rollouts."""
+    return [
+        (name, Linked(text=text, url=places.of_rollouts(where=f"{condition} and {where}")))
+        for name, text in evidence_facts(evidence)
+        for where in [_EVIDENCE[name]]
+    ]

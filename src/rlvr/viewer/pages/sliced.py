@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from rlvr.utils.spans import span_text
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
 from rlvr.views.terminal.text import one_line
+from rlvr.views.web import Crumb, Page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,41 @@ def slice_of(desk: Desk, asked: Asked) -> Slice:
     if mode is None:
         mode = Mode.TRAIN if desk.run.steps(Mode.TRAIN) else Mode.EVAL
     return Slice(mode=mode, steps=asked.steps("steps"), where=asked.text("where"))
+
+
+def sliced_page(
+    desk: Desk,
+    chosen: Slice,
+    template: str,
+    *,
+    title: str,
+    tab: str,
+    current: bool,
+    values: Mapping[str, Any],
+    asked: Mapping[str, str | int | float | None] | None = None,
+    further: str = "",
+) -> Page:
+    """A page of a question of these rollouts, which a verb of the name of its tab answers too.
+
+    `asked` is what its URL says where that is more than the slice, `further` what a command then
+    says; `current`: the answer is of the run as it is now.
+    """
+    return Page(
+        template=template,
+        title=title,
+        places=desk.places,
+        tab=tab,
+        crumbs=(*desk.crumbs, Crumb(tab)),
+        command=f"rlvr {tab} {chosen.arguments(desk.argument)}{further}",
+        live=True,
+        values={
+            "asked": chosen.parameters if asked is None else asked,
+            "named": chosen.named(desk.run),
+            "older": not current,
+            "recorded": desk.places.of_rollouts(where=chosen.condition),
+            **values,
+        },
+    )
 
 
 def passing(ids: Sequence[str]) -> str:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from rlvr.analysis import SUMMARY_COLUMNS, summarise
+from rlvr.analysis import SUMMARY_COLUMNS, StepRow, summarise
 from rlvr.analysis.evidence import summarise_evidence
 from rlvr.analysis.group_rows import GROUP_ROW_COLUMNS, GroupOfStep, group_rows
 from rlvr.analysis.histogram import histogram
-from rlvr.analysis.updates import by_update
+from rlvr.analysis.updates import UpdateRow, by_update
 from rlvr.diagnosis.fates import StepLine
 from rlvr.diagnosis.ledger import Fate
 from rlvr.errors import RecordNotFound
@@ -17,8 +17,10 @@ from rlvr.record import Mode
 from rlvr.viewer import whole_run
 from rlvr.viewer.asked import Asked
 from rlvr.viewer.desk import Desk
-from rlvr.viewer.pages.run import evidence_facts
-from rlvr.views.web import Crumb, Page
+from rlvr.viewer.pages.run import linked_evidence, step_urls
+from rlvr.viewer.pages.sliced import component
+from rlvr.views.terminal.text import number, seconds
+from rlvr.views.web import Crumb, Linked, Page
 from rlvr.views.web.bars import drawn_histogram
 
 _COLUMNS = tuple(dict.fromkeys((*SUMMARY_COLUMNS, *GROUP_ROW_COLUMNS)))
@@ -62,7 +64,7 @@ def step_page(desk: Desk, asked: Asked) -> Page:
             "mode": mode.value,
             "around": _around(desk, step, mode, steps),
             "other": _other(desk, step, mode, by_mode),
-            "rows": summarise(table).rows(mode.value),
+            "rows": [_row(desk, row) for row in summarise(table).rows(mode.value)],
             "rollouts": table.num_rows,
             "of_step": _of_step(step, mode),
             "groups": [_group(desk, step, mode, one) for one in groups[first : first + _GROUPS]],
@@ -71,10 +73,10 @@ def step_page(desk: Desk, asked: Asked) -> Page:
             "ledger": _ledger(desk, step) if trained else None,
             "trained": trained,
             "histogram": _histogram(desk, step, mode, table),
-            "evidence": evidence_facts(summarise_evidence(table)),
-            "updates": by_update(desk.run.updates_of(map(str, table["id"].to_pylist())))
-            if trained
-            else (),
+            "evidence": linked_evidence(
+                summarise_evidence(table), desk.places, _of_step(step, mode)
+            ),
+            "updates": _updates(desk, step, mode, table) if trained else (),
             "metrics": _metrics(desk, step, mode),
         },
     )
@@ -102,6 +104,38 @@ def _no_such(step: int, mode: Mode, steps: Sequence[int]) -> str:
 
 def _of_step(step: int, mode: Mode) -> str:
     return f"step = {step} and mode = '{mode.value}'"
+
+
+def _row(desk: Desk, row: StepRow) -> dict[str, Any]:
+    """The means of the step, each with the rollouts that it is of."""
+    urls, places = step_urls(desk.places, row), desk.places
+    of_step = _of_step(row.step, Mode(row.mode))
+    return {
+        "of": row,
+        "urls": urls,
+        "components": [
+            (
+                name,
+                mean,
+                places.of_rollouts(where=f"{of_step} and {component(name)} is not null"),
+                row.unscored.get(name, 0),
+                places.of_members(
+                    "rewards", what="unscored", of=name, split=row.mode, steps=row.step
+                ),
+            )
+            for name, mean in row.components.items()
+        ],
+        "facts": [
+            (name, Linked(text=text, url=urls[at]))
+            for name, text, at in (
+                ("turns", number(row.turns, 1), "turns"),
+                ("tool calls", number(row.tool_calls, 1), "calls"),
+                ("failed calls", number(row.tool_errors, 2), "failed"),
+                ("sampled tokens", number(row.sampled_tokens, 0), "tokens"),
+                ("generation", seconds(row.generation_s), "generation"),
+            )
+        ],
+    }
 
 
 def _around(desk: Desk, step: int, mode: Mode, steps: Sequence[int]) -> dict[str, Any]:
@@ -170,7 +204,12 @@ def _ledger(desk: Desk, step: int) -> dict[str, Any] | None:
         "total": total,
         "lines": lines,
         "fates": [
-            {"fate": fate.value, "rollouts": count, "share": count / total if total else 0.0}
+            {
+                "fate": fate.value,
+                "rollouts": count,
+                "share": count / total if total else 0.0,
+                "url": desk.places.of_fate(fate.value, where=f"step = {step}"),
+            }
             for fate in Fate
             for count in [_of_fate(lines, fate)]
             if count
@@ -188,6 +227,13 @@ def _histogram(desk: Desk, step: int, mode: Mode, table: pa.Table) -> Any:
         return desk.places.of_rollouts(where=f"{_of_step(step, mode)} and ({where})")
 
     return drawn_histogram(histogram(table["reward"].to_pylist()), name="reward", url=url)
+
+
+def _updates(desk: Desk, step: int, mode: Mode, table: pa.Table) -> list[tuple[UpdateRow, str]]:
+    """The updates that trained these rollouts, each with the URL of them where they are all."""
+    rows = by_update(desk.run.updates_of(map(str, table["id"].to_pylist())))
+    every = desk.places.of_rollouts(where=_of_step(step, mode))
+    return [(row, every if row.rollouts == table.num_rows else "") for row in rows]
 
 
 def _metrics(desk: Desk, step: int, mode: Mode) -> dict[str, Any] | None:

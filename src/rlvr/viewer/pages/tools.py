@@ -18,6 +18,7 @@ from rlvr.viewer.pages.sliced import (
     Slice,
     quoted,
     slice_of,
+    sliced_page,
 )
 from rlvr.viewer.whole_run import ToolsExamined
 from rlvr.views.plots import Picture
@@ -37,24 +38,16 @@ def tools_page(desk: Desk, asked: Asked) -> Page:
         return waiting(desk, "reading the tool calls", tab="tools")
     found = answer.value
     use = found.use
-    return Page(
-        template="tools.html",
+    return sliced_page(
+        desk,
+        chosen,
+        "tools.html",
         title="Is tool use drifting?",
-        places=desk.places,
         tab="tools",
-        crumbs=(
-            *desk.crumbs,
-            Crumb("tools"),
-        ),
-        command=f"rlvr tools {chosen.arguments(desk.argument)}",
-        live=True,
+        current=answer.current,
         values={
-            "asked": chosen.parameters,
-            "named": chosen.named(desk.run),
-            "older": not answer.current,
             "use": use,
             "headline": headline(use),
-            "recorded": desk.places.of_rollouts(where=chosen.condition),
             "tools": [_tool(desk, chosen, line, found.by_tool) for line in use.tools],
             "changes": list(_changes(desk, chosen, use)),
             "patterns": [

@@ -114,14 +114,13 @@ def _rows(
     for fate in Fate:
         count = ledger.count(fate)
         lines = [line for line in ledger.lines if line.reason.fate is fate]
-        sound = fate is Fate.SOUND and count
         yield {
             "fate": fate.value,
             "reason": None,
             "rollouts": count,
             "share": count / ledger.total if ledger.total else None,
             "concerned": None,
-            "url": places.of_ledger(Reason.REACHED.value, **asked) if sound else "",
+            "url": _fate_url(fate, places, asked) if count else "",
         }
         for line in lines if fate is not Fate.SOUND else ():
             yield {
@@ -132,6 +131,13 @@ def _rows(
                 "concerned": line.concerned,
                 "url": places.of_ledger(line.reason.value, **asked) if line.rollouts else "",
             }
+
+
+def _fate_url(fate: Fate, places: Places, asked: Mapping[str, str | int | None]) -> str:
+    """Sound rollouts all stand on one line."""
+    if fate is Fate.SOUND:
+        return places.of_ledger(Reason.REACHED.value, **asked)
+    return places.of_fate(fate.value, **asked)
 
 
 def _anchors(findings: Sequence[Finding]) -> Iterator[str]:
