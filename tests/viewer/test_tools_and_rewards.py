@@ -84,6 +84,7 @@ def test_tools_say_what_the_command_says_and_open_the_calls(mixed):
     odd = {f"train-s{step:06d}-b{step:06d}-a00-r000-00000" for step in range(6, 12)}
     total, ids = rollouts_at(client, cell(page, re.escape(NOT_OFFERED), 4))
     assert (total, set(ids)) == (6, odd)
+    assert rollouts_at(client, cell(page, re.escape(NOT_OFFERED), 0)) == (total, ids)
     (retrieve,) = [line for line in use.tools if line.name == "retrieve"]
     for at in (0, 3):
         assert rollouts_at(client, cell(page, "retrieve", at))[0] == retrieve.using.hits

@@ -40,9 +40,10 @@ class Members:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolMembers:
-    """The rollouts behind what is said of one tool, the newest first: a call of it raised, was
-    malformed, or was timed (the slowest first)."""
+    """The rollouts behind what is said of one tool, the newest first: they call it, a call of it
+    raised, was malformed, or was timed (the slowest first)."""
 
+    using: Members
     raised: Members
     malformed: Members
     timed: Members
@@ -68,6 +69,7 @@ class ToolReading:
         timed = slow[np.isfinite(calls.seconds[slow])]
         return {
             name: ToolMembers(
+                using=self._of(calls.row[calls.tool == at][::-1], most),
                 raised=self._of(calls.row[(calls.tool == at) & calls.raised][::-1], most),
                 malformed=self._of(calls.row[(calls.tool == at) & calls.malformed][::-1], most),
                 timed=self._of(calls.row[timed[calls.tool[timed] == at]], most),

@@ -101,6 +101,7 @@ def tool_members_page(desk: Desk, asked: Asked) -> Page:
 
 
 _MEANING = {
+    "using": "{} is called",
     "raised": "a call of {} raises",
     "malformed": "a call of {} is malformed",
     "timed": "the slowest calls of {} first",
@@ -131,11 +132,11 @@ def _tool(
         f"{what}_url": _members(desk, chosen, what, line.name)
         if own and getattr(own, what).total
         else ""
-        for what in ("raised", "malformed", "timed")
+        for what in ("using", "raised", "malformed", "timed")
     }
     return {
         "line": line,
-        "calling": desk.places.of_rollouts(where=calling) if named else "",
+        "calling": desk.places.of_rollouts(where=calling) if named else urls["using_url"],
         "ends": [
             (
                 number(value, 2),
