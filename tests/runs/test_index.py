@@ -13,7 +13,7 @@ from builders import batches, odd_trajectory, trajectory, write_run
 from rlvr.errors import ConfigurationError, MissingDependency, NewerFormat, RecordNotFound
 from rlvr.record import FORWARD_EVIDENCE, UPDATE_EVIDENCE, Annotation, MetricRow, Mode
 from rlvr.recorder import Recorder
-from rlvr.runs import open_run
+from rlvr.runs import indexed, open_run
 from rlvr.runs.executing import locked_database
 from rlvr.runs.indexed import Held
 from rlvr.runs.tables import Tables
@@ -210,6 +210,38 @@ def test_what_annotations_say_later_is_found(tmp_path):
     assert repr(
         run.sql(f"SELECT {', '.join(columns)} FROM trajectories ORDER BY id").table.to_pylist()
     ) == repr(run.to_arrow(columns).to_pylist())
+
+
+def test_a_compressed_index_answers_as_the_other_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(indexed, "_BLOCK_ROWS", 5)
+    run = write_run(tmp_path, steps=3)
+    plain, small = open_run(run).index, open_run(run).index
+    small.compress()
+    for index in (plain, small):
+        index.refresh()
+    with Recorder.open(tmp_path, run=run.name) as recorder:
+        recorder.record_batch(list(batches(4))[3])
+    for index in (plain, small):
+        assert index.refresh() == 8
+    asked = {
+        "where": "reward > 0 and tool = 'retrieve'",
+        "order_by": "reward",
+        "superseded": True,
+    }
+    assert small.page(**asked) == plain.page(**asked)
+    assert small.ids(superseded=True) == plain.ids(superseded=True)
+    assert small.count(superseded=True) == 32
+    assert kinds_of_storage(plain) == {"Uncompressed"}
+    assert "Uncompressed" not in kinds_of_storage(small)
+
+
+def kinds_of_storage(index):
+    """How the ids are held."""
+    query = (
+        "SELECT DISTINCT compression FROM pragma_storage_info('held.rollouts')"
+        " WHERE column_name = 'id' AND segment_type <> 'VALIDITY'"
+    )
+    return {kind for (kind,) in index.sql(query).rows()}
 
 
 def test_sql_over_every_table(folder, tmp_path):

@@ -63,7 +63,10 @@ def presented(pieces: Iterable[Piece], schema: pa.Schema, damage: Damage) -> Ite
     """
     for together in _gathered(pieces):
         table = pa.concat_tables(piece.table for piece in together)
-        yield present(Piece(path=together[0].path, table=table), schema, damage)
+        path = together[0].path
+        together.clear()  # what is read next has room in its place
+        yield present(Piece(path=path, table=table), schema, damage)
+        del table
 
 
 def _gathered(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:

@@ -82,6 +82,8 @@ class Contents:
         try:
             for table in self._read(new, _NAMES[column]):
                 insert(self._mended(table, column, new))
+            if new:
+                self._tables.settle()
             done.update(batch.name for batch in new)
         except BaseException:
             self.clear()  # what was half loaded would be loaded twice

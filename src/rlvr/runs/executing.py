@@ -65,13 +65,16 @@ class Result:
 
 
 def locked_database() -> "duckdb.DuckDBPyConnection":
-    """An empty database in memory that can't be made to open a file or a connection."""
+    """An empty database in memory that can't be made to open a file or a connection.
+
+    Another one, `held`, is attached to it, whose tables a CHECKPOINT compresses. DuckDB makes none
+    by itself: it would compress what is half loaded, and that again with all that follows.
+    """
     import duckdb
 
     connection = duckdb.connect(
         ":memory:",
         config={
-            "enable_external_access": "false",
             "python_enable_replacements": "false",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -79,6 +82,9 @@ def locked_database() -> "duckdb.DuckDBPyConnection":
             "memory_limit": MEMORY_LIMIT,
         },
     )
+    connection.execute("ATTACH ':memory:' AS held (COMPRESS)")
+    connection.execute("SET checkpoint_threshold = '1TB'")
+    connection.execute("SET enable_external_access = false")
     connection.execute("SET error_on_division_by_zero = false")
     connection.execute("SET lock_configuration = true")
     return connection

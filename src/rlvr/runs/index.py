@@ -81,6 +81,11 @@ class RunIndex:
         """
         return self._load(())
 
+    def compress(self) -> None:
+        """Hold what is loaded from now on in an eighth of the memory; loading it takes half as long
+        again."""
+        self._held.compress()
+
     def _load(self, also: Iterable[str]) -> int:
         """Hold these columns too, of all that is on disk."""
         wanted = tuple(dict.fromkeys([*self._wanted, *also]))

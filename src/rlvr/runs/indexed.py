@@ -35,6 +35,9 @@ ALWAYS = ("id", "mode", "step", "batch", "attempt", "rank")
 IN_ORDER = "attempt, step, mode, batch, rank, length(id), id"
 """The order of `Run.trajectories`."""
 
+_BLOCK_ROWS = 122_880
+"""The rows of DuckDB's row groups."""
+
 MAX_COMPONENTS = 256
 """Components that get a column; a scorer that names each one anew must not grow the table."""
 
@@ -70,6 +73,10 @@ class Held:
     def batches(self) -> int:
         """How many batches are loaded."""
         return len(self._loaded)
+
+    def compress(self) -> None:
+        """Hold rows compressed that are loaded from now on."""
+        self._tables.compressed = True
 
     def load(
         self,
@@ -107,7 +114,10 @@ class Held:
     def _add(self, batches: Sequence[RecordedBatch]) -> None:
         before = self._next
         for table in self._read(batches, self.columns):
-            self._insert(table)
+            self._add_rows(table)
+            del table  # what is read next has room in its place
+        if self._next and not before:
+            self._tables.settle()
         self._loaded.update(batch.name for batch in batches)
         if LaterKnowledge.concerns(self._columns):
             changed = self._noted.load_filling()
@@ -153,6 +163,16 @@ class Held:
         with BatchReader(self._batches, self._damage) as reader:
             pieces = reader.pieces(batches, just(names), apart=False)
             yield from presented(pieces, schema, self._damage)
+
+    def _add_rows(self, table: pa.Table) -> None:
+        """Take rows in, and compress each block that is full: another would be compressed once
+        more with the rows that come to it."""
+        while table.num_rows:
+            left = _BLOCK_ROWS - self._next % _BLOCK_ROWS
+            self._insert(table.slice(0, left))
+            if table.num_rows >= left:
+                self._tables.settle()
+            table = table.slice(left)
 
     def _insert(self, table: pa.Table) -> None:
         arrays: dict[str, Any] = {"rid": whole_numbers(np.arange(table.num_rows) + self._next)}

@@ -29,7 +29,6 @@ SQL_TYPES: Mapping[str, str] = {c.name: _SQL[c.type] for c in COLUMNS if c.type 
 """By column; rewards have none, since each component has a column of its own."""
 
 _TABLES = """
-CREATE SCHEMA held;
 CREATE TABLE held.calls (
     rid BIGINT, turn BIGINT, name VARCHAR, seconds DOUBLE, error VARCHAR,
     malformed BOOLEAN, rolled_back BOOLEAN);
@@ -44,9 +43,13 @@ CREATE TABLE held.logged (
 
 
 class Tables:
-    """An empty database in memory with the tables that do not depend on the columns."""
+    """An empty database in memory with the tables that do not depend on the columns.
+
+    `compressed`: what is taken in is compressed when it settles.
+    """
 
     def __init__(self) -> None:
+        self.compressed = False
         self.database: duckdb.DuckDBPyConnection = locked_database()
         self.database.execute(_TABLES)
 
@@ -69,6 +72,11 @@ class Tables:
             if str(error) == "Query interrupted":
                 raise KeyboardInterrupt from error
             raise
+
+    def settle(self) -> None:
+        """Say that what was taken in will stay as it is for now."""
+        if self.compressed:
+            self.execute("CHECKPOINT held")
 
     def take_in(self, table: pa.Table, insert: str) -> None:
         """Execute a statement that finds the table under the name `incoming`."""

@@ -16,5 +16,6 @@ def indexed(desk: Desk) -> bool:
 
 def _refresh(desk: Desk) -> bool:
     with desk.lock:
+        desk.run.index.compress()
         desk.run.index.refresh()
     return True
