@@ -23,7 +23,9 @@ CALLS = "tool_results"
 PARTS = "components"
 """The column that weights and statuses of reward components come from."""
 
-_NAMES = {CALLS: ("id", CALLS), PARTS: ("id", REWARDS, PARTS)}
+_NAMES = {CALLS: ("id", "step", CALLS), PARTS: ("id", "step", REWARDS, PARTS)}
+_OF_ROLLOUTS = "JOIN held.rollouts r ON r.step = i.step AND r.id = i.id"
+"""The step lets rows of others be passed over."""
 _ERROR_CHARS = 200
 
 _CALLS = """
@@ -34,7 +36,7 @@ FROM (
     SELECT r.rid, unnest(from_json({payload}, '[{{"turn": "BIGINT", "name": "VARCHAR",
         "duration_s": "DOUBLE", "error": "VARCHAR", "malformed": "BOOLEAN",
         "rolled_back": "BOOLEAN"}}]')) AS c
-    FROM (SELECT id, tool_results AS payload FROM incoming) i JOIN held.rollouts r ON r.id = i.id
+    FROM (SELECT id, step, tool_results AS payload FROM incoming) i {of_rollouts}
 )
 """
 _NO_LIST = "CASE WHEN json_valid({0}) THEN json_type({0}) <> 'ARRAY' ELSE {0} IS NOT NULL END"
@@ -48,7 +50,7 @@ FROM (
     SELECT r.rid, place, i.name, i.value,
         from_json({payload}, '{{"weight": "DOUBLE", "status": "VARCHAR"}}') AS shape,
         shapes IS NULL AS lost
-    FROM incoming i JOIN held.rollouts r ON r.id = i.id
+    FROM incoming i {of_rollouts}
 )
 """
 
@@ -111,14 +113,15 @@ class Contents:
         return table.set_column(table.column_names.index(column), column, cells)
 
     def _insert_calls(self, table: pa.Table) -> None:
-        lost = table.filter(pc.is_null(table["tool_results"])).select(["id"])
+        lost = table.filter(pc.is_null(table["tool_results"])).select(["id", "step"])
         if lost.num_rows:
             self._tables.take_in(
                 lost,
-                "INSERT INTO held.without_calls SELECT r.rid FROM incoming i"
-                " JOIN held.rollouts r ON r.id = i.id",
+                f"INSERT INTO held.without_calls SELECT r.rid FROM incoming i {_OF_ROLLOUTS}",
             )
-        self._tables.take_in(table, _CALLS.format(payload=TAGGED, chars=_ERROR_CHARS))
+        self._tables.take_in(
+            table, _CALLS.format(payload=TAGGED, chars=_ERROR_CHARS, of_rollouts=_OF_ROLLOUTS)
+        )
 
     def _insert_parts(self, table: pa.Table) -> None:
         """One row for each component: its name and value, and the JSON of the rest of it."""
@@ -127,6 +130,7 @@ class Contents:
         parts = pa.table(
             {
                 "id": table["id"].combine_chunks().take(whole_numbers(rows)),
+                "step": table["step"].combine_chunks().take(whole_numbers(rows)),
                 "place": whole_numbers(np.arange(len(rows)) - first),
                 "name": keys,
                 "value": values,
@@ -134,4 +138,4 @@ class Contents:
             }
         )
         payload = TAGGED.replace("payload", "json_extract(shapes, '$[' || place || ']')::VARCHAR")
-        self._tables.take_in(parts, _PARTS.format(payload=payload))
+        self._tables.take_in(parts, _PARTS.format(payload=payload, of_rollouts=_OF_ROLLOUTS))
