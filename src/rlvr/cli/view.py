@@ -8,6 +8,7 @@ import typer
 
 from rlvr.cli.opening import open_named, open_sample
 from rlvr.cli.output import say, show, show_json
+from rlvr.errors import RunNotFound
 
 if TYPE_CHECKING:
     from rlvr.viewer.served_runs import ServedRuns
@@ -88,10 +89,13 @@ def view(
 def _served_runs(named: str | None, *, sample: bool) -> "ServedRuns":
     """The run of that name, or the runs of that folder, to which others may come.
 
+    A folder without any may hold what another tool recorded.
+
     Raises:
         RunNotFound: there is none.
     """
     from rlvr.cli.opening import sample_folder
+    from rlvr.runs import run_folders
     from rlvr.viewer.served_runs import ServedRuns
 
     if sample:
@@ -100,9 +104,15 @@ def _served_runs(named: str | None, *, sample: bool) -> "ServedRuns":
         run = open_sample(named).run
         return ServedRuns(run.place, only=run)
     place = Path(named or ".")
-    if place.is_dir() and not _inside(place):
+    folder = place.is_dir() and not _inside(place)
+    if folder and (named is None or run_folders(place)):
         return ServedRuns(str(place.absolute()))
-    opened = open_named(named or ".", foreign=True)
+    try:
+        opened = open_named(named or ".", foreign=True)
+    except RunNotFound:
+        if folder:
+            return ServedRuns(str(place.absolute()))
+        raise
     return ServedRuns(opened.run.place, only=opened.run)
 
 
