@@ -34,10 +34,14 @@ QUICK = 512
 OTHERS: Mapping[int, Sequence[str]] = {
     QUICK: ("duckdb", "trl", "inspect", "trackio"),
     10_000: ("duckdb", "trl", "inspect", "trackio"),
-    100_000: ("duckdb", "trl"),
+    100_000: ("duckdb", "trl", "inspect"),
+    1_000_000: ("duckdb", "trl"),
 }
-"""Who else is given runs of that size: Inspect's recorder and Trackio's storage would need hours,
-and half a minute a question, for more than these."""
+"""Who else is given runs of that size: Trackio's storage would need hours for more than these."""
+UNASKED: Mapping[tuple[str, int], Sequence[str]] = {
+    ("inspect", 100_000): ("by_tool", "search", "search_usual"),
+}
+"""What would take hours: Inspect reads the whole table of contents of its log for each sample."""
 IN_SMALL_FILES = ("open", "page", "group", "id")
 """Asked of small files too. Once the index is open the others find no difference, but by tool."""
 PARTS = ("ours", "small", "search", "others", "long")
@@ -128,7 +132,8 @@ def _other(data: Data, way: str, options: argparse.Namespace) -> Iterator[tuple[
     _say(f"{data.name} rollouts: writing them for {way}")
     prepare.stored_by(way, data, python)
     yield from _disk(data, way)
-    yield from _asked(data, way, list(QUESTIONS), options)
+    unasked = UNASKED.get((way, data.rollouts), ())
+    yield from _asked(data, way, [one for one in QUESTIONS if one not in unasked], options)
 
 
 def _compacting(data: Data) -> Iterator[tuple[Place, Figure]]:
