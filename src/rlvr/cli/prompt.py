@@ -10,7 +10,6 @@ from rlvr.cli.output import say, show, show_bounded_json, show_json
 from rlvr.cli.paging import Page
 from rlvr.cli.plotting import PlotFile, check_plot, write_plot
 from rlvr.cli.selection import Where, chosen_steps
-from rlvr.questions.contrasting import mode_of
 from rlvr.questions.histories import (
     Example,
     History,
@@ -87,6 +86,8 @@ def prompt(
     In JSON, NaN and the infinities are strings. Exit codes: 0 shown; 1 nothing matches; 2 no such
     run or component, or wrong usage.
     """
+    from rlvr.questions.contrasting import mode_of
+
     check_plot(plot)
     opened = open_sample(run) if sample else open_named(run, foreign=True)
     announce(opened)
