@@ -558,7 +558,12 @@ def test_one_that_is_stopped_leaves_whole_files_and_no_process(tmp_path, module,
     command = [sys.executable, "-c", "from rlvr.cli import main; main()", "rescore", str(tmp_path)]
     there = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
-        command, env=there, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        command,
+        env=there,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # Tests that run in the background are deaf to it, and so would this process be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as child:
         while not stuck.exists() and child.poll() is None:
             time.sleep(0.05)
