@@ -21,7 +21,7 @@ UNREADABLE = (OSError, RlvrError, pa.ArrowException, ValueError, KeyError, TypeE
 """What a torn or alien file makes Arrow and our decoder raise."""
 
 _OPEN_FILES = 4
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 64 << 20
 """Of the whole rows of a block, uncompressed; what is read of them is mostly much less."""
 
 
