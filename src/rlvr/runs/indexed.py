@@ -5,7 +5,7 @@ component is a column of its own.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from rlvr.runs.noted import Noted
 from rlvr.runs.tables import SQL_TYPES, Tables, entries
 from rlvr.schema import COLUMNS
 from rlvr.store import BatchName
+from rlvr.utils.ahead import ahead
 
 if TYPE_CHECKING:
     import duckdb
@@ -113,7 +114,9 @@ class Held:
 
     def _add(self, batches: Sequence[RecordedBatch]) -> None:
         before = self._next
-        for table in self._read(batches, self.columns):
+        tables = self._read(batches, self.columns)
+        # Who spares memory holds one table at a time.
+        for table in tables if self._tables.compressed else ahead(tables):
             self._add_rows(table)
             del table  # what is read next has room in its place
         if self._next and not before:
@@ -157,7 +160,9 @@ class Held:
         self._contents.clear()
         self._tables.execute(f"CREATE OR REPLACE TABLE held.rollouts (rid BIGINT, {cells})")
 
-    def _read(self, batches: Sequence[RecordedBatch], names: Sequence[str]) -> Iterator[pa.Table]:
+    def _read(
+        self, batches: Sequence[RecordedBatch], names: Sequence[str]
+    ) -> Generator[pa.Table, None, None]:
         """The columns of the batches, some ten thousand rows at a time."""
         schema = wanted_schema(names)
         with BatchReader(self._batches, self._damage) as reader:
