@@ -136,6 +136,7 @@ def _pages(path: Path) -> Mapping[str, str]:
         "run": places.of_run(),
         "rewards": places.of_rewards(),
         "tools": places.of_tools(),
+        "contrast": places.of_contrast(),
         "diagnosis": places.of_diagnosis(),
     }
 

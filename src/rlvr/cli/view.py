@@ -105,15 +105,15 @@ def _served_runs(named: str | None, *, sample: bool) -> "ServedRuns":
         return ServedRuns(run.place, only=run)
     place = Path(named or ".")
     folder = place.is_dir() and not _inside(place)
-    if folder and (named is None or run_folders(place)):
-        return ServedRuns(str(place.absolute()))
-    try:
-        opened = open_named(named or ".", foreign=True)
-    except RunNotFound:
-        if folder:
-            return ServedRuns(str(place.absolute()))
-        raise
-    return ServedRuns(opened.run.place, only=opened.run)
+    if not folder or (named is not None and not run_folders(place)):
+        try:
+            opened = open_named(named or ".", foreign=True)
+        except RunNotFound:
+            if not folder:
+                raise
+        else:
+            return ServedRuns(opened.run.place, only=opened.run)
+    return ServedRuns(str(place.absolute()))
 
 
 def _inside(place: Path) -> bool:

@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from rlvr.errors import ConfigurationError, StoreError
 from rlvr.record import Part
-from rlvr.runs.files import Damage, Origin, RowFilter
+from rlvr.runs.files import EVERY_ROW, Damage, Origin, RowFilter
 from rlvr.runs.search.database import IndexedFile, indexed_files
 from rlvr.runs.search.find import Filters, Found, Sort, find
 from rlvr.runs.search.hits import READ, FindSpans, SearchHit, hit, text_spans, word_spans
 from rlvr.runs.search.keeping import index_path, kept, remove
 from rlvr.runs.search.pieces import storable
 from rlvr.runs.search.query import MOST_CHARS, Query, Role, parse
-from rlvr.runs.search.segments import EVERY_ROW, Segment, Segments
+from rlvr.runs.search.segments import Segment, Segments
 from rlvr.runs.search.substring import Needle, matching_rows
 from rlvr.runs.search.update import IndexProgress, update
 from rlvr.store import BatchName

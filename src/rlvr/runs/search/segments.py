@@ -11,13 +11,10 @@ from typing import Protocol
 from rlvr.runs.attempts import read_attempts, supersession
 from rlvr.runs.batches import Batches, BatchReader, Piece, RecordedBatch
 from rlvr.runs.columns import just
-from rlvr.runs.files import Damage, RowFilter, visible
+from rlvr.runs.files import EVERY_ROW, Damage, RowFilter, visible
 from rlvr.runs.pruned import Pruning, read_pruning
 from rlvr.store import COMPACTED_FOLDER, RETENTION_FILE, TRAJECTORIES_FOLDER, BatchName
 from rlvr.store.layers import Footers
-
-EVERY_ROW = RowFilter()
-_NAMES = ("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +82,7 @@ class Segments:
         files = [*visible(folders[0]), *visible(folders[1]), self._folder / RETENTION_FILE]
         for path in files:
             with suppress(FileNotFoundError):
-                known.update(f"{path.name}\0{_signature(path.stat())}\n".encode(*_NAMES))
+                known.update(os.fsencode(f"{path.name}\0{_signature(path.stat())}\n"))
         return known.hexdigest()
 
     def _segments(self, found: Sequence[RecordedBatch]) -> Iterator[Segment]:
